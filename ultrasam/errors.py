@@ -1,0 +1,21 @@
+"""Errors that a user can act on: each message names the input, the fault and the remedy."""
+
+
+class UltraSamError(Exception):
+    """Base of every error that UltraSam raises on purpose."""
+
+
+class ConfigError(UltraSamError, ValueError):
+    """A config or a constructor argument that cannot work."""
+
+
+class CheckpointError(UltraSamError, RuntimeError):
+    """A checkpoint that is missing, unsafe, damaged or of another architecture."""
+
+
+class AnnotationError(UltraSamError, ValueError):
+    """An annotation file or one of its records that cannot be used."""
+
+
+class PromptError(UltraSamError, ValueError):
+    """A prompt that means nothing for its image (outside it, inverted, not finite, empty)."""

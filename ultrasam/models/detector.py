@@ -1,0 +1,245 @@
+"""The UltraSam detector: prompts in, one mask for each out, refined by a second look at the first mask."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from mmdet.models.detectors import BaseDetector
+from mmdet.registry import MODELS
+from mmdet.structures import DetDataSample, SampleList
+from mmengine.structures import InstanceData
+from torch import Tensor
+
+from ultrasam.errors import ConfigError
+from ultrasam.models.mask_head import mask_targets
+from ultrasam.models.postprocess import boxes_of_masks, masks_at_image_size
+from ultrasam.structures import PromptBatch
+
+
+@MODELS.register_module()
+class UltraSam(BaseDetector):
+    """Promptable segmentation as the published UltraSam does it.
+
+    The image is encoded once.  A first pass decodes one mask for each prompt;
+    each refinement feeds the mask logits back as a mask prompt, and the last
+    pass decodes three candidates, of which the best by predicted IoU is kept.
+    Without refinement the only pass decodes the candidates.
+
+    Args:
+        backbone: config of the image encoder.
+        prompt_encoder: config of the prompt encoder.
+        decoder: config of the two-way transformer.
+        bbox_head: config of the mask head (the name is that of the weights).
+        num_refinements: passes after the first.
+        point_refinement: prompt of the refining passes at inference for an
+            instance prompted by one click: ``'predicted_box'``, the box of its
+            first mask, as published; ``'keep'``, the click.
+        instances_per_pass: instances decoded at once at inference; bounds memory.
+        data_preprocessor: config of the data preprocessor.
+        init_cfg: initialisation config of MMEngine.
+
+    Raises:
+        ConfigError: a negative number of passes or an unknown option.
+    """
+
+    POINT_REFINEMENTS = ('predicted_box', 'keep')
+
+    def __init__(
+        self,
+        *,
+        backbone: dict,
+        prompt_encoder: dict,
+        decoder: dict,
+        bbox_head: dict,
+        num_refinements: int = 1,
+        point_refinement: str = 'predicted_box',
+        instances_per_pass: int = 32,
+        data_preprocessor: dict | None = None,
+        init_cfg: dict | list[dict] | None = None,
+    ) -> None:
+        super().__init__(data_preprocessor=data_preprocessor, init_cfg=init_cfg)
+        if num_refinements < 0 or instances_per_pass < 1:
+            raise ConfigError(
+                f'num_refinements {num_refinements} and instances_per_pass {instances_per_pass}: '
+                'give at least 0 and at least 1'
+            )
+        if point_refinement not in self.POINT_REFINEMENTS:
+            raise ConfigError(f'point_refinement {point_refinement!r}: use one of {", ".join(self.POINT_REFINEMENTS)}')
+        self.num_refinements = num_refinements
+        self.point_refinement = point_refinement
+        self.instances_per_pass = instances_per_pass
+        self.backbone = MODELS.build(backbone)
+        self.prompt_encoder = MODELS.build(dict(prompt_encoder, mask_prompts=num_refinements > 0))
+        self.decoder = MODELS.build(decoder)
+        self.bbox_head = MODELS.build(bbox_head)
+        # weights of a refining model serve one that does not refine, which has no use for these
+        self.checkpoint_allow_unexpected = () if num_refinements else (r'prompt_encoder\.mask_downscaling\..*',)
+
+    def extract_feat(self, batch_inputs: Tensor) -> Tensor:
+        """Image embedding (B, C, h, w) of the padded, normalised images (B, 3, S, S)."""
+        return self.backbone(batch_inputs)[0]
+
+    def decode(
+        self, embedding: Tensor, prompts: PromptBatch, *, mask_prompt: Tensor | None, multimask: bool
+    ) -> tuple[Tensor, Tensor]:
+        """One pass of the decoder over all instances of a batch.
+
+        Args:
+            embedding: (B, C, h, w), float, image embeddings.
+            prompts: the prompts of M instances.
+            mask_prompt: (M, 1, 4h, 4w), float, mask logits of the previous
+                pass, or None.
+            multimask: three candidates an instance rather than one mask.
+
+        Returns:
+            Mask logits (M, 3 or 1, 4h, 4w) and predicted IoU (M, 3 or 1), in
+            the order of the prompts.
+        """
+        image_pe = self.prompt_encoder.dense_positions()
+        order, decoded = [], []
+        for members, rows in self._passes(prompts):
+            tokens = self.prompt_encoder.tokens(prompts.coords[rows], prompts.labels[rows])
+            dense = self.prompt_encoder.dense(None if mask_prompt is None else mask_prompt[members])
+            image = embedding[prompts.image_index[members]] + dense
+            decoded.append(self.bbox_head(*self.decoder(tokens, image, image_pe), multimask=multimask))
+            order.append(members)
+        if len(decoded) == 1:
+            return decoded[0]
+        back = torch.cat(order).argsort()
+        logits, iou = zip(*decoded, strict=True)
+        return torch.cat(logits)[back], torch.cat(iou)[back]
+
+    def _passes(self, prompts: PromptBatch) -> list[tuple[Tensor, Tensor]]:
+        """Instances and token rows that are decoded together: of equal token count, bounded at inference."""
+        size = max(len(prompts), 1) if self.training else self.instances_per_pass
+        return [
+            part
+            for members, rows in prompts.groups()
+            for part in zip(members.split(size), rows.split(size), strict=True)
+        ]
+
+    def loss(self, batch_inputs: Tensor, batch_data_samples: SampleList) -> dict[str, Tensor]:
+        """Losses of every pass.
+
+        Args:
+            batch_inputs: (B, 3, S, S), float, normalised and padded images.
+            batch_data_samples: with ``gt_instances.prompts`` and ``.masks``.
+
+        Returns:
+            The head's losses of the first pass, and with the suffix ``.i``
+            those of refinement ``i``.
+        """
+        embedding = self.extract_feat(batch_inputs)
+        prompts = self._prompts(batch_data_samples, embedding.device)
+        multimask = self.num_refinements == 0
+        logits, iou = self.decode(embedding, prompts, mask_prompt=None, multimask=multimask)
+        targets = self._targets(batch_data_samples, batch_inputs.shape[-1], logits)
+        losses = self.bbox_head.loss(logits, iou, targets)
+        for i in range(self.num_refinements):
+            last = i == self.num_refinements - 1
+            # the mask prompt keeps its gradient, as the published model was trained
+            logits, iou = self.decode(embedding, prompts, mask_prompt=logits, multimask=last)
+            refined = self.bbox_head.loss(logits, iou, targets)
+            losses.update({f'{name}.{i}': value for name, value in refined.items()})
+        return losses
+
+    def predict(self, batch_inputs: Tensor, batch_data_samples: SampleList, rescale: bool = True) -> SampleList:
+        """One mask for each prompt.
+
+        Args:
+            batch_inputs: (B, 3, S, S), float, normalised and padded images.
+            batch_data_samples: with ``gt_instances.prompts``; nothing else of
+                the ground truth is used but ``labels``, which are passed on.
+            rescale: masks and boxes at the size of the original image rather
+                than of the resized one.
+
+        Returns:
+            The samples, with ``pred_instances``: ``bboxes`` (N, 4) float32
+            xyxy, ``labels`` (N,) int64, ``scores`` (N,) float32, the predicted
+            IoU as it is, and ``masks`` (N, H, W) bool.
+        """
+        embedding = self.extract_feat(batch_inputs)
+        prompts = self._prompts(batch_data_samples, embedding.device)
+        logits, iou = self.predict_logits(embedding, prompts, batch_data_samples)
+        per_image = prompts.instances_per_image()
+        for sample, of_image, scores in zip(
+            batch_data_samples, logits[:, 0].split(per_image), iou[:, 0].split(per_image), strict=True
+        ):
+            masks = self._masks(of_image, sample, sample.ori_shape if rescale else sample.img_shape)
+            labels = sample.gt_instances.get('labels', scores.new_zeros(len(scores), dtype=torch.long))
+            sample.pred_instances = InstanceData(
+                bboxes=boxes_of_masks(masks), labels=labels, scores=scores.float(), masks=masks
+            )
+        return batch_data_samples
+
+    def predict_logits(
+        self, embedding: Tensor, prompts: PromptBatch, samples: Sequence[DetDataSample]
+    ) -> tuple[Tensor, Tensor]:
+        """Run all passes of inference and choose by predicted IoU.
+
+        Args:
+            embedding: (B, C, h, w), float, image embeddings.
+            prompts: the prompts of M instances.
+            samples: B samples that tell the sizes of their images.
+
+        Returns:
+            Mask logits (M, 1, 4h, 4w) and predicted IoU (M, 1).
+        """
+        multimask = self.num_refinements == 0
+        logits, iou = self.decode(embedding, prompts, mask_prompt=None, multimask=multimask)
+        if self.num_refinements and self.point_refinement == 'predicted_box' and any(prompts.lone_points):
+            prompts = prompts.with_boxes(self._predicted_boxes(logits, prompts, samples), prompts.lone_points)
+        for i in range(self.num_refinements):
+            last = i == self.num_refinements - 1
+            logits, iou = self.decode(embedding, prompts, mask_prompt=logits, multimask=last)
+        best = iou.argmax(1, keepdim=True)
+        return logits.gather(1, best[..., None, None].expand(-1, -1, *logits.shape[2:])), iou.gather(1, best)
+
+    def _predicted_boxes(self, logits: Tensor, prompts: PromptBatch, samples: Sequence[DetDataSample]) -> Tensor:
+        """Boxes (M, 4), xyxy pixels of the padded input, of the masks of lone clicks; zeros elsewhere."""
+        lone = torch.tensor(prompts.lone_points, device=logits.device)
+        boxes = logits.new_zeros((len(logits), 4))
+        for i, sample in enumerate(samples):
+            members = (lone & (prompts.image_index == i)).nonzero()[:, 0]
+            masks = self._masks(logits[members, 0], sample, sample.ori_shape)
+            # published: scaled like a given box, but without the shift to pixel centres
+            boxes[members] = boxes_of_masks(masks) * boxes.new_tensor(tuple(sample.scale_factor) * 2)
+        return boxes
+
+    def _masks(self, logits: Tensor, sample: DetDataSample, size_hw: Sequence[int]) -> Tensor:
+        """Masks (N, H, W), bool, of one image from their logits (N, 4h, 4w)."""
+        return masks_at_image_size(
+            logits,
+            input_size=self.prompt_encoder.img_size,
+            resized_hw=tuple(sample.img_shape[:2]),
+            original_hw=tuple(size_hw[:2]),
+            upsampling=self.bbox_head.mask_upsampling,
+        )
+
+    def _forward(self, batch_inputs: Tensor, batch_data_samples: SampleList) -> tuple[Tensor, Tensor]:
+        """Mask logits (M, 1, 4h, 4w) and predicted IoU (M, 1) after all passes, without post-processing."""
+        embedding = self.extract_feat(batch_inputs)
+        return self.predict_logits(
+            embedding, self._prompts(batch_data_samples, embedding.device), batch_data_samples
+        )
+
+    @staticmethod
+    def _prompts(samples: Sequence[DetDataSample], device: torch.device) -> PromptBatch:
+        for sample in samples:
+            if 'prompts' not in sample.gt_instances:
+                raise ConfigError(
+                    'a sample came without prompts: end the pipeline with SamplePrompts and PackPromptedInputs'
+                )
+        return PromptBatch.from_prompts([sample.gt_instances.prompts for sample in samples], device)
+
+    @staticmethod
+    def _targets(samples: Sequence[DetDataSample], input_size: int, logits: Tensor) -> Tensor:
+        """Targets (M, 4h, 4w), float, of all instances."""
+        size = logits.shape[-1]
+        return torch.cat(
+            [
+                mask_targets(sample.gt_instances.masks.to_tensor(torch.uint8, logits.device), input_size, size)
+                for sample in samples
+            ]
+        )

@@ -1,0 +1,146 @@
+"""The mask head: mask logits and predicted IoU from decoded tokens, their losses and their post-processing."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from mmdet.registry import MODELS
+from mmdet.utils import reduce_mean
+from mmengine.model import BaseModule
+from torch import Tensor, nn
+
+from ultrasam.errors import ConfigError
+from ultrasam.models.layers import LayerNorm2d, Mlp
+from ultrasam.models.postprocess import MASK_UPSAMPLINGS
+from ultrasam.structures.prompts import NUM_OUTPUT_TOKENS
+
+NUM_MASKS = NUM_OUTPUT_TOKENS - 1
+SINGLE_MASK = slice(0, 1)
+MULTI_MASK = slice(1, NUM_MASKS)
+
+
+@MODELS.register_module()
+class SamMaskHead(BaseModule):
+    """Predicts masks as products of an upscaled image map and one hypernetwork a mask token.
+
+    Args:
+        loss_dice: config of the Dice loss on mask probabilities.
+        loss_focal: config of the focal loss on mask logits.
+        loss_iou: config of the loss between predicted and true IoU.
+        embed_dims: width of the decoder.
+        iou_head_dims: hidden width of the IoU head.
+        mask_upsampling: how logits become masks at image size: ``'binary'``
+            thresholds first, as the published figures were made; ``'logits'``
+            interpolates first, which is nearer to the truth.
+        init_cfg: initialisation config of MMEngine.
+
+    Raises:
+        ConfigError: an unknown ``mask_upsampling``.
+    """
+
+    def __init__(
+        self,
+        *,
+        loss_dice: dict,
+        loss_focal: dict,
+        loss_iou: dict,
+        embed_dims: int = 256,
+        iou_head_dims: int = 256,
+        mask_upsampling: str = 'binary',
+        init_cfg: dict | list[dict] | None = None,
+    ) -> None:
+        super().__init__(init_cfg=init_cfg)
+        if mask_upsampling not in MASK_UPSAMPLINGS:
+            raise ConfigError(f'mask_upsampling {mask_upsampling!r}: use one of {", ".join(MASK_UPSAMPLINGS)}')
+        self.mask_upsampling = mask_upsampling
+        quarter, eighth = embed_dims // 4, embed_dims // 8
+        self.output_upscaling = nn.Sequential(
+            nn.ConvTranspose2d(embed_dims, quarter, 2, stride=2),
+            LayerNorm2d(quarter),
+            nn.GELU(),
+            nn.ConvTranspose2d(quarter, eighth, 2, stride=2),
+            nn.GELU(),
+        )
+        self.output_hypernetworks_mlps = nn.ModuleList(
+            Mlp(embed_dims, embed_dims, embed_dims, eighth) for _ in range(NUM_MASKS)
+        )
+        self.iou_prediction_head = Mlp(embed_dims, iou_head_dims, iou_head_dims, NUM_MASKS)
+        self.loss_dice = MODELS.build(loss_dice)
+        self.loss_focal = MODELS.build(loss_focal)
+        self.loss_iou = MODELS.build(loss_iou)
+
+    def forward(self, tokens: Tensor, image: Tensor, *, multimask: bool) -> tuple[Tensor, Tensor]:
+        """Predict masks and their quality.
+
+        Args:
+            tokens: (M, T, C), float, decoded tokens; the last five are four
+                mask tokens and the IoU token.
+            image: (M, C, H, W), float, decoded image.
+            multimask: three candidate masks an instance rather than one.
+
+        Returns:
+            Mask logits (M, 3 or 1, 4H, 4W) over the padded input, and
+            predicted IoU (M, 3 or 1).
+        """
+        wanted = MULTI_MASK if multimask else SINGLE_MASK
+        mask_tokens, iou_token = tokens[:, -NUM_OUTPUT_TOKENS:-1], tokens[:, -1]
+        # every hypernetwork runs, so that none is without gradient in a distributed step
+        hyper = torch.stack([mlp(mask_tokens[:, i]) for i, mlp in enumerate(self.output_hypernetworks_mlps)], 1)
+        upscaled = self.output_upscaling(image)
+        logits = torch.einsum('mkc,mchw->mkhw', hyper[:, wanted], upscaled)
+        return logits, self.iou_prediction_head(iou_token)[:, wanted]
+
+    def loss(self, logits: Tensor, predicted_iou: Tensor, targets: Tensor) -> dict[str, Tensor]:
+        """Losses on the candidate that overlaps its target best.
+
+        Means are over all instances of all processes, so that a step does not
+        depend on how a batch is divided among them.
+
+        Args:
+            logits: (M, K, H, W), float, mask logits.
+            predicted_iou: (M, K), float.
+            targets: (M, H, W), float, 0 or 1.
+
+        Returns:
+            ``loss_dice`` (V-Net form, Milletari et al. 2016), ``loss_focal``
+            (Lin et al. 2017) and ``loss_iou``.
+        """
+        with torch.no_grad():
+            true_iou = mask_iou(logits > 0, targets[:, None] > 0)
+            best = true_iou.argmax(1, keepdim=True)
+            true_iou = true_iou.gather(1, best)
+        picked = logits.gather(1, best[..., None, None].expand(-1, -1, *logits.shape[2:])).flatten(1)
+        targets = targets.flatten(1)
+        instances = reduce_mean(logits.new_tensor(float(len(logits)))).clamp(min=1e-6)
+        pixels = instances * targets.shape[1]
+        return dict(
+            loss_dice=self.loss_dice(picked, targets, avg_factor=instances),
+            loss_focal=self.loss_focal(picked.reshape(-1, 1), targets.reshape(-1, 1), avg_factor=pixels),
+            loss_iou=self.loss_iou(predicted_iou.gather(1, best), true_iou, avg_factor=instances),
+        )
+
+
+def mask_iou(a: Tensor, b: Tensor) -> Tensor:
+    """Intersection over union of boolean masks a and b (..., H, W), broadcast: (...), float."""
+    intersection = (a & b).flatten(-2).sum(-1)
+    union = (a | b).flatten(-2).sum(-1).clamp(min=1)
+    return intersection / union
+
+
+def mask_targets(masks: Tensor, input_size: int, target_size: int) -> Tensor:
+    """Ground-truth masks as the head sees them.
+
+    Args:
+        masks: (N, H, W), bool or uint8, in pixels of the resized image, not
+            padded; a rescaled mask may be one pixel larger than its image.
+        input_size: side of the padded network input in pixels.
+        target_size: side of the mask logits.
+
+    Returns:
+        (N, target_size, target_size), float, 0 or 1: bilinear reduction, then
+        rounding half to even, as the published model was trained.
+    """
+    masks = masks.float()
+    masks = F.pad(masks, (0, input_size - masks.shape[2], 0, input_size - masks.shape[1]))
+    small = F.interpolate(masks[:, None], (target_size, target_size), mode='bilinear', align_corners=False)
+    return small[:, 0].round()

@@ -1,0 +1,140 @@
+"""The prompt encoder: clicks, boxes and mask prompts become embeddings (Kirillov et al. 2023, appendix A)."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from mmdet.registry import MODELS
+from mmengine.model import BaseModule
+from torch import Tensor, nn
+
+from ultrasam.errors import ConfigError
+from ultrasam.models.layers import LayerNorm2d
+from ultrasam.structures.prompts import (
+    FIRST_OUTPUT_TOKEN,
+    NO_MASK,
+    NOT_A_POINT,
+    NUM_LABELS,
+    NUM_OUTPUT_TOKENS,
+)
+
+
+class PositionEncoding(nn.Module):
+    """Random Fourier features of a position (Tancik et al. 2020).
+
+    Args:
+        num_features: length of the code; half sines, half cosines.
+    """
+
+    def __init__(self, num_features: int) -> None:
+        super().__init__()
+        self.register_buffer('positional_encoding_gaussian_matrix', torch.randn(2, num_features // 2))
+
+    def forward(self, unit_xy: Tensor) -> Tensor:
+        """Code (..., num_features) of positions (..., 2), float, xy in [0, 1] of the padded input."""
+        angles = 2 * math.pi * ((2 * unit_xy - 1) @ self.positional_encoding_gaussian_matrix)
+        return torch.cat([angles.sin(), angles.cos()], -1)
+
+
+class LabelEmbedding(nn.Module):
+    """One learned vector for each meaning that a token can have."""
+
+    def __init__(self, embed_dims: int) -> None:
+        super().__init__()
+        self.label_embedding = nn.Embedding(NUM_LABELS, embed_dims)
+
+    def forward(self, labels: Tensor) -> Tensor:
+        """Vectors (..., embed_dims) of labels (...), int64."""
+        return self.label_embedding(labels)
+
+
+@MODELS.register_module()
+class SamPromptEncoder(BaseModule):
+    """Embeds prompt tokens, output tokens and mask prompts.
+
+    Args:
+        embed_dims: width of the decoder.
+        img_size: side of the square, padded input in pixels.
+        patch_size: side of a patch of the image encoder in pixels.
+        mask_channels: hidden channels for mask prompts.
+        mask_prompts: whether mask prompts can be embedded. The detector sets
+            it to whether it refines: a published model that does not refine
+            has no such weights.
+        init_cfg: initialisation config of MMEngine.
+    """
+
+    def __init__(
+        self,
+        *,
+        embed_dims: int = 256,
+        img_size: int = 1024,
+        patch_size: int = 16,
+        mask_channels: int = 16,
+        mask_prompts: bool = True,
+        init_cfg: dict | list[dict] | None = None,
+    ) -> None:
+        super().__init__(init_cfg=init_cfg)
+        self.img_size = img_size
+        self.map_size = img_size // patch_size
+        self.mask_prompt_size = 4 * self.map_size
+        self.pe_layer = PositionEncoding(embed_dims)
+        self.label_encoder = LabelEmbedding(embed_dims)
+        self.mask_downscaling = (
+            nn.Sequential(
+                nn.Conv2d(1, mask_channels // 4, 2, stride=2),
+                LayerNorm2d(mask_channels // 4),
+                nn.GELU(),
+                nn.Conv2d(mask_channels // 4, mask_channels, 2, stride=2),
+                LayerNorm2d(mask_channels),
+                nn.GELU(),
+                nn.Conv2d(mask_channels, embed_dims, 1),
+            )
+            if mask_prompts
+            else None
+        )
+
+    def tokens(self, coords: Tensor, labels: Tensor) -> Tensor:
+        """Embed prompt tokens and append the output tokens.
+
+        Args:
+            coords: (M, T, 2), float, xy pixels of the padded input.
+            labels: (M, T), int64, rows of the label table.
+
+        Returns:
+            (M, T + 5, embed_dims): the prompt tokens, the single-mask token,
+            the three multimask tokens and the IoU token.
+        """
+        positions = self.pe_layer(coords / self.img_size)
+        # a token that stands for no place carries no position
+        positions = positions.masked_fill((labels == NOT_A_POINT)[..., None], 0.0)
+        table = self.label_encoder.label_embedding.weight
+        outputs = table[FIRST_OUTPUT_TOKEN : FIRST_OUTPUT_TOKEN + NUM_OUTPUT_TOKENS]
+        prompts = self.label_encoder(labels) + positions
+        return torch.cat([prompts, outputs.expand(len(coords), -1, -1)], 1)
+
+    def dense(self, mask_prompt: Tensor | None) -> Tensor:
+        """What is added to the image embedding of an instance.
+
+        Args:
+            mask_prompt: (M, 1, 4 * map, 4 * map), float, mask logits over the
+                padded input, or None.
+
+        Returns:
+            (M, embed_dims, map, map), or (1, embed_dims, 1, 1) without mask.
+
+        Raises:
+            ConfigError: a mask prompt for a model built without them.
+        """
+        if mask_prompt is None:
+            return self.label_encoder.label_embedding.weight[NO_MASK].view(1, -1, 1, 1)
+        if self.mask_downscaling is None:
+            raise ConfigError('this model takes no mask prompts: build it with num_refinements >= 1')
+        return self.mask_downscaling(mask_prompt)
+
+    def dense_positions(self) -> Tensor:
+        """Position codes (map * map, embed_dims) of the cells of the image embedding, row by row."""
+        matrix = self.pe_layer.positional_encoding_gaussian_matrix
+        centres = (torch.arange(self.map_size, device=matrix.device, dtype=matrix.dtype) + 0.5) / self.map_size
+        y, x = torch.meshgrid(centres, centres, indexing='ij')
+        return self.pe_layer(torch.stack([x, y], -1)).flatten(0, 1)

@@ -1,0 +1,5 @@
+"""Importing this module registers every UltraSam class with mmdet's registries."""
+
+import ultrasam.models
+
+__all__ = ['ultrasam']

@@ -12,7 +12,8 @@ from mmengine.structures import InstanceData
 from torch import Tensor
 
 from ultrasam.errors import ConfigError
-from ultrasam.models.mask_head import mask_targets
+from ultrasam.models.interaction import InteractiveTraining
+from ultrasam.models.mask_head import MULTI_MASK, SINGLE_MASK, mask_targets
 from ultrasam.models.postprocess import boxes_of_masks, masks_at_image_size
 from ultrasam.structures import PromptBatch
 
@@ -36,6 +37,8 @@ class UltraSam(BaseDetector):
             instance prompted by one click: ``'predicted_box'``, the box of its
             first mask, as published; ``'keep'``, the click.
         instances_per_pass: instances decoded at once at inference; bounds memory.
+        interactive: options of :class:`InteractiveTraining` to train with
+            corrective clicks over several rounds; None trains as published.
         data_preprocessor: config of the data preprocessor.
         init_cfg: initialisation config of MMEngine.
 
@@ -55,6 +58,7 @@ class UltraSam(BaseDetector):
         num_refinements: int = 1,
         point_refinement: str = 'predicted_box',
         instances_per_pass: int = 32,
+        interactive: dict | None = None,
         data_preprocessor: dict | None = None,
         init_cfg: dict | list[dict] | None = None,
     ) -> None:
@@ -69,6 +73,7 @@ class UltraSam(BaseDetector):
         self.num_refinements = num_refinements
         self.point_refinement = point_refinement
         self.instances_per_pass = instances_per_pass
+        self.interactive = None if interactive is None else InteractiveTraining(**interactive)
         self.backbone = MODELS.build(backbone)
         self.prompt_encoder = MODELS.build(dict(prompt_encoder, mask_prompts=num_refinements > 0))
         self.decoder = MODELS.build(decoder)
@@ -81,7 +86,7 @@ class UltraSam(BaseDetector):
         return self.backbone(batch_inputs)[0]
 
     def decode(
-        self, embedding: Tensor, prompts: PromptBatch, *, mask_prompt: Tensor | None, multimask: bool
+        self, embedding: Tensor, prompts: PromptBatch, *, mask_prompt: Tensor | None, candidates: slice
     ) -> tuple[Tensor, Tensor]:
         """One pass of the decoder over all instances of a batch.
 
@@ -90,11 +95,12 @@ class UltraSam(BaseDetector):
             prompts: the prompts of M instances.
             mask_prompt: (M, 1, 4h, 4w), float, mask logits of the previous
                 pass, or None.
-            multimask: three candidates an instance rather than one mask.
+            candidates: which of the four masks of an instance are wanted, K of
+                them: ``SINGLE_MASK``, ``MULTI_MASK`` or ``ALL_MASKS``.
 
         Returns:
-            Mask logits (M, 3 or 1, 4h, 4w) and predicted IoU (M, 3 or 1), in
-            the order of the prompts.
+            Mask logits (M, K, 4h, 4w) and predicted IoU (M, K), in the order
+            of the prompts.
         """
         image_pe = self.prompt_encoder.dense_positions()
         order, decoded = [], []
@@ -102,7 +108,7 @@ class UltraSam(BaseDetector):
             tokens = self.prompt_encoder.tokens(prompts.coords[rows], prompts.labels[rows])
             dense = self.prompt_encoder.dense(None if mask_prompt is None else mask_prompt[members])
             image = embedding[prompts.image_index[members]] + dense
-            decoded.append(self.bbox_head(*self.decoder(tokens, image, image_pe), multimask=multimask))
+            decoded.append(self.bbox_head(*self.decoder(tokens, image, image_pe), candidates=candidates))
             order.append(members)
         if len(decoded) == 1:
             return decoded[0]
@@ -132,17 +138,23 @@ class UltraSam(BaseDetector):
         """
         embedding = self.extract_feat(batch_inputs)
         prompts = self._prompts(batch_data_samples, embedding.device)
-        multimask = self.num_refinements == 0
-        logits, iou = self.decode(embedding, prompts, mask_prompt=None, multimask=multimask)
-        targets = self._targets(batch_data_samples, batch_inputs.shape[-1], logits)
+        targets = self._targets(
+            batch_data_samples, batch_inputs.shape[-1], self.prompt_encoder.mask_prompt_size, embedding.device
+        )
+        if self.interactive:
+            return self.interactive.loss(self, embedding, prompts, targets)
+        logits, iou = self.decode(embedding, prompts, mask_prompt=None, candidates=self._candidates(0))
         losses = self.bbox_head.loss(logits, iou, targets)
         for i in range(self.num_refinements):
-            last = i == self.num_refinements - 1
             # the mask prompt keeps its gradient, as the published model was trained
-            logits, iou = self.decode(embedding, prompts, mask_prompt=logits, multimask=last)
+            logits, iou = self.decode(embedding, prompts, mask_prompt=logits, candidates=self._candidates(i + 1))
             refined = self.bbox_head.loss(logits, iou, targets)
             losses.update({f'{name}.{i}': value for name, value in refined.items()})
         return losses
+
+    def _candidates(self, pass_index: int) -> slice:
+        """Published: the last pass decodes the three candidates, every pass before it one mask."""
+        return MULTI_MASK if pass_index == self.num_refinements else SINGLE_MASK
 
     def predict(self, batch_inputs: Tensor, batch_data_samples: SampleList, rescale: bool = True) -> SampleList:
         """One mask for each prompt.
@@ -186,13 +198,11 @@ class UltraSam(BaseDetector):
         Returns:
             Mask logits (M, 1, 4h, 4w) and predicted IoU (M, 1).
         """
-        multimask = self.num_refinements == 0
-        logits, iou = self.decode(embedding, prompts, mask_prompt=None, multimask=multimask)
+        logits, iou = self.decode(embedding, prompts, mask_prompt=None, candidates=self._candidates(0))
         if self.num_refinements and self.point_refinement == 'predicted_box' and any(prompts.lone_points):
             prompts = prompts.with_boxes(self._predicted_boxes(logits, prompts, samples), prompts.lone_points)
         for i in range(self.num_refinements):
-            last = i == self.num_refinements - 1
-            logits, iou = self.decode(embedding, prompts, mask_prompt=logits, multimask=last)
+            logits, iou = self.decode(embedding, prompts, mask_prompt=logits, candidates=self._candidates(i + 1))
         best = iou.argmax(1, keepdim=True)
         return logits.gather(1, best[..., None, None].expand(-1, -1, *logits.shape[2:])), iou.gather(1, best)
 
@@ -234,12 +244,13 @@ class UltraSam(BaseDetector):
         return PromptBatch.from_prompts([sample.gt_instances.prompts for sample in samples], device)
 
     @staticmethod
-    def _targets(samples: Sequence[DetDataSample], input_size: int, logits: Tensor) -> Tensor:
+    def _targets(
+        samples: Sequence[DetDataSample], input_size: int, target_size: int, device: torch.device
+    ) -> Tensor:
         """Targets (M, 4h, 4w), float, of all instances."""
-        size = logits.shape[-1]
         return torch.cat(
             [
-                mask_targets(sample.gt_instances.masks.to_tensor(torch.uint8, logits.device), input_size, size)
-                for sample in samples
+                mask_targets(s.gt_instances.masks.to_tensor(torch.uint8, device), input_size, target_size)
+                for s in samples
             ]
         )

@@ -15,8 +15,11 @@ from ultrasam.models.postprocess import MASK_UPSAMPLINGS
 from ultrasam.structures.prompts import NUM_OUTPUT_TOKENS
 
 NUM_MASKS = NUM_OUTPUT_TOKENS - 1
+
+# which mask tokens a pass decodes
 SINGLE_MASK = slice(0, 1)
 MULTI_MASK = slice(1, NUM_MASKS)
+ALL_MASKS = slice(0, NUM_MASKS)
 
 
 @MODELS.register_module()
@@ -69,26 +72,25 @@ class SamMaskHead(BaseModule):
         self.loss_focal = MODELS.build(loss_focal)
         self.loss_iou = MODELS.build(loss_iou)
 
-    def forward(self, tokens: Tensor, image: Tensor, *, multimask: bool) -> tuple[Tensor, Tensor]:
+    def forward(self, tokens: Tensor, image: Tensor, *, candidates: slice) -> tuple[Tensor, Tensor]:
         """Predict masks and their quality.
 
         Args:
             tokens: (M, T, C), float, decoded tokens; the last five are four
                 mask tokens and the IoU token.
             image: (M, C, H, W), float, decoded image.
-            multimask: three candidate masks an instance rather than one.
+            candidates: which of the four masks are wanted, K of them.
 
         Returns:
-            Mask logits (M, 3 or 1, 4H, 4W) over the padded input, and
-            predicted IoU (M, 3 or 1).
+            Mask logits (M, K, 4H, 4W) over the padded input, and predicted
+            IoU (M, K).
         """
-        wanted = MULTI_MASK if multimask else SINGLE_MASK
         mask_tokens, iou_token = tokens[:, -NUM_OUTPUT_TOKENS:-1], tokens[:, -1]
         # every hypernetwork runs, so that none is without gradient in a distributed step
         hyper = torch.stack([mlp(mask_tokens[:, i]) for i, mlp in enumerate(self.output_hypernetworks_mlps)], 1)
         upscaled = self.output_upscaling(image)
-        logits = torch.einsum('mkc,mchw->mkhw', hyper[:, wanted], upscaled)
-        return logits, self.iou_prediction_head(iou_token)[:, wanted]
+        logits = torch.einsum('mkc,mchw->mkhw', hyper[:, candidates], upscaled)
+        return logits, self.iou_prediction_head(iou_token)[:, candidates]
 
     def loss(self, logits: Tensor, predicted_iou: Tensor, targets: Tensor) -> dict[str, Tensor]:
         """Losses on the candidate that overlaps its target best.

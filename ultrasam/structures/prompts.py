@@ -180,3 +180,23 @@ class PromptBatch:
             num_images=self.num_images,
             lone_points=tuple(was and not now_box for was, now_box in zip(self.lone_points, replace, strict=True)),
         )
+
+    def with_points(self, points: Tensor, labels: Tensor) -> PromptBatch:
+        """A copy in which every instance has one more click.
+
+        Args:
+            points: (M, 2), float, xy pixels of the padded network input.
+            labels: (M,), bool or int, 1 for a click on the instance.
+        """
+        counts = torch.tensor(self.counts, device=self.coords.device)
+        instance = torch.arange(len(self), device=counts.device)
+        order = torch.cat([instance.repeat_interleave(counts), instance]).argsort(stable=True)
+        rows = torch.where(labels.bool(), POSITIVE_POINT, NEGATIVE_POINT)
+        return PromptBatch(
+            coords=torch.cat([self.coords, points.to(self.coords.dtype)])[order],
+            labels=torch.cat([self.labels, rows])[order],
+            counts=tuple(count + 1 for count in self.counts),
+            image_index=self.image_index,
+            num_images=self.num_images,
+            lone_points=(False,) * len(self),
+        )

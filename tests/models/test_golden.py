@@ -47,36 +47,32 @@ def small_models():
 
 
 @torch.no_grad()
-@pytest.mark.parametrize('variant', VARIANTS)
-def test_predictions_of_all_frames(variant, small_models):
-    model = small_models['no_refine' not in variant]
+def check_predictions(model, variant: str) -> None:
+    """Masks, boxes and scores of all ten frames."""
     recorded = read_json('small_predictions.json')[variant]
     assert len(recorded) == 10
     for record in recorded:
-        batch = collate([frame(record['file_name'], 256, record['prompts'])])
-        (sample,) = model.test_step(batch)
+        (sample,) = model.test_step(collate([frame(record['file_name'], 256, record['prompts'])]))
         assert_same_prediction(sample.pred_instances, record)
 
 
-@pytest.mark.parametrize('variant', VARIANTS)
-def test_mask_logits(variant, small_models):
-    model = small_models['no_refine' not in variant]
+@torch.no_grad()
+def check_mask_logits(model, variant: str) -> None:
+    """Mask logits of the two frames whose logits were recorded."""
     recorded = read_json('small_predictions.json')[variant]
     with np.load(SHARED / 'golden' / 'small_logits.npz') as logits:
-        names = [name for name in logits.files if name.startswith(variant)]
+        names = sorted(name for name in logits.files if name.startswith(variant))
         assert len(names) == 2
-        for name, record in zip(sorted(names), recorded, strict=False):
+        for name, record in zip(names, recorded, strict=False):
             data = model.data_preprocessor(collate([frame(record['file_name'], 256, record['prompts'])]), False)
-            with torch.no_grad():
-                ours, _ = model(**data, mode='tensor')
+            ours, _ = model(**data, mode='tensor')
             assert ours.shape == logits[name].shape
             assert relative_error(ours, logits[name]) < 2e-4
 
 
-@pytest.mark.parametrize('refine', [True, False])
-def test_losses_and_gradients(refine, small_models):
+def check_losses(model, refine: bool) -> None:
+    """Training losses and gradient norms of the four recorded frames."""
     recorded = read_json('small_losses.json')['small_refine' if refine else 'small_no_refine']
-    model = seeded_model(refine=refine)
     batch = collate([training_frame(i, p) for i, p in zip(recorded['image_ids'], recorded['prompts'], strict=True)])
     losses = model(**model.data_preprocessor(batch, False), mode='loss')
     assert set(losses) == set(recorded['losses'])
@@ -89,6 +85,21 @@ def test_losses_and_gradients(refine, small_models):
         gradients = [p.grad for p in getattr(model, name).parameters()]
         assert all(g is not None for g in gradients)
         assert torch.stack([g.norm() for g in gradients]).norm().item() == pytest.approx(value, rel=2e-4), name
+
+
+@pytest.mark.parametrize('variant', VARIANTS)
+def test_predictions_of_all_frames(variant, small_models):
+    check_predictions(small_models['no_refine' not in variant], variant)
+
+
+@pytest.mark.parametrize('variant', VARIANTS)
+def test_mask_logits(variant, small_models):
+    check_mask_logits(small_models['no_refine' not in variant], variant)
+
+
+@pytest.mark.parametrize('refine', [True, False])
+def test_losses_and_gradients(refine):
+    check_losses(seeded_model(refine=refine), refine)
 
 
 def training_frame(image_id: int, prompts: dict) -> dict:

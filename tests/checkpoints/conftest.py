@@ -30,7 +30,7 @@ class TinyModel(BaseModel):
             self.checkpoint_allow_unexpected = (r'mask_downscaling\..*',)
 
     def forward(self, inputs: torch.Tensor, mode: str = 'tensor') -> Any:
-        features = self.norm(self.encoder(torch.stack(tuple(inputs))))
+        features = self.norm(self.encoder(inputs))
         return {'loss': features.square().mean()} if mode == 'loss' else features
 
 
@@ -43,10 +43,12 @@ def make_runner(tmp_path: Path) -> Iterator[RunnerFactory]:
     schemes = dict(CheckpointLoader._schemes)
     install_safe_loader()
 
-    def make(name: str = 'run', *, model: nn.Module | None = None, iterations: int = 2, **options: Any) -> Runner:
+    def make(
+        name: str = 'run', *, model: nn.Module | None = None, iterations: int = 2, **options: Any
+    ) -> Runner:
         torch.manual_seed(0)
         frames = torch.randn(8, 2)
-        loader = torch.utils.data.DataLoader(frames, batch_size=4)
+        loader = torch.utils.data.DataLoader(torch.utils.data.TensorDataset(frames), batch_size=4)
         defaults: dict[str, Any] = {
             'custom_hooks': [{'type': 'StrictCheckpointHook'}],
             'default_hooks': {'checkpoint': {'type': 'CheckpointHook', 'by_epoch': False, 'interval': 1}},

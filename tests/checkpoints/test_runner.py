@@ -49,11 +49,19 @@ def test_success_is_one_line(
     lines: list[str] = []
     monkeypatch.setattr(runner.logger, 'info', lambda text, *args: lines.append(str(text)))
     runner.load_or_resume()
-    assert [line for line in lines if line.startswith('loaded')] == [f'loaded 9 tensors from {training_checkpoint}']
+    assert [line for line in lines if line.startswith('loaded')] == [
+        f'loaded 9 tensors from {training_checkpoint}'
+    ]
 
 
-@pytest.mark.parametrize('wrap', [lambda weights: {'model': weights}, lambda weights: weights,
-                                  lambda weights: {f'module.{key}': value for key, value in weights.items()}])
+@pytest.mark.parametrize(
+    'wrap',
+    [
+        lambda weights: {'model': weights},
+        lambda weights: weights,
+        lambda weights: {f'module.{key}': value for key, value in weights.items()},
+    ],
+)
 def test_weights_wrapped_otherwise_still_enter_the_model(
     make_runner: RunnerFactory, tmp_path: Path, wrap: Any
 ) -> None:
@@ -63,12 +71,15 @@ def test_weights_wrapped_otherwise_still_enter_the_model(
     assert torch.equal(runner.model.encoder.weight, weights['encoder.weight'])
 
 
-@pytest.mark.parametrize(('change', 'cause'), [
-    (lambda weights: weights.pop('encoder.weight'), '1 missing'),
-    (lambda weights: weights.update(extra=torch.ones(1)), '1 unexpected'),
-    (lambda weights: weights.update({'encoder.bias': torch.ones(9)}), '1 of another shape'),
-    (lambda weights: weights['encoder.bias'].fill_(float('nan')), 'NaN'),
-])
+@pytest.mark.parametrize(
+    ('change', 'cause'),
+    [
+        (lambda weights: weights.pop('encoder.weight'), '1 missing'),
+        (lambda weights: weights.update(extra=torch.ones(1)), '1 unexpected'),
+        (lambda weights: weights.update({'encoder.bias': torch.ones(9)}), '1 of another shape'),
+        (lambda weights: weights['encoder.bias'].fill_(float('nan')), 'NaN'),
+    ],
+)
 def test_run_stops_before_weights_that_do_not_fit(
     make_runner: RunnerFactory, tmp_path: Path, change: Any, cause: str
 ) -> None:
@@ -85,14 +96,20 @@ def test_run_stops_before_weights_that_do_not_fit(
 
 def test_stock_runner_goes_on_with_random_weights(make_runner: RunnerFactory, tmp_path: Path) -> None:
     """The trap that the hook closes; without it, the tests above would pass for nothing."""
-    runner = make_runner(load_from=saved(tmp_path, {'state_dict': {'other.weight': torch.ones(1)}}), custom_hooks=[])
+    runner = make_runner(
+        load_from=saved(tmp_path, {'state_dict': {'other.weight': torch.ones(1)}}), custom_hooks=[]
+    )
     runner.load_or_resume()
     assert runner._has_loaded
 
 
-def test_model_without_refinement_takes_a_refine_checkpoint(make_runner: RunnerFactory, tmp_path: Path) -> None:
+def test_model_without_refinement_takes_a_refine_checkpoint(
+    make_runner: RunnerFactory, tmp_path: Path
+) -> None:
     source = TinyModel()
-    runner = make_runner(model=TinyModel(refine=False), load_from=saved(tmp_path, {'state_dict': source.state_dict()}))
+    runner = make_runner(
+        model=TinyModel(refine=False), load_from=saved(tmp_path, {'state_dict': source.state_dict()})
+    )
     runner.load_or_resume()
     assert torch.equal(runner.model.encoder.weight, source.encoder.weight)
 
@@ -101,7 +118,11 @@ def test_hook_allowances(make_runner: RunnerFactory, tmp_path: Path) -> None:
     weights = TinyModel().state_dict()
     del weights['mask_downscaling.bias']
     weights['old.bias'] = torch.ones(1)
-    hook = {'type': 'StrictCheckpointHook', 'allow_missing': [r'mask_downscaling\..*'], 'allow_unexpected': ['old.*']}
+    hook = {
+        'type': 'StrictCheckpointHook',
+        'allow_missing': [r'mask_downscaling\..*'],
+        'allow_unexpected': ['old.*'],
+    }
     runner = make_runner(load_from=saved(tmp_path, {'state_dict': weights}), custom_hooks=[hook])
     runner.load_or_resume()
     assert torch.equal(runner.model.encoder.weight, weights['encoder.weight'])
@@ -122,8 +143,9 @@ def test_unsafe_file_stops_the_run_and_does_not_run(
 def test_averaged_weights_resume(make_runner: RunnerFactory, tmp_path: Path) -> None:
     hooks = [{'type': 'EMAHook'}, {'type': 'StrictCheckpointHook'}]
     make_runner('ema', custom_hooks=hooks).train()
-    resumed = make_runner('ema', iterations=3, custom_hooks=hooks, load_from=str(tmp_path / 'ema' / 'iter_2.pth'),
-                          resume=True)
+    resumed = make_runner(
+        'ema', iterations=3, custom_hooks=hooks, load_from=str(tmp_path / 'ema' / 'iter_2.pth'), resume=True
+    )
     resumed.train()
     assert resumed.iter == 3
 
@@ -137,8 +159,12 @@ class Pretrained(BaseModule):
 
 
 @pytest.mark.parametrize('prefix', [None, 'backbone.'])
-def test_pretrained_initialisation_reads_safely(make_runner: RunnerFactory, tmp_path: Path, prefix: str | None) -> None:
-    values = {f'{prefix or ""}encoder.{name}': tensor for name, tensor in nn.Linear(2, 3).state_dict().items()}
+def test_pretrained_initialisation_reads_safely(
+    make_runner: RunnerFactory, tmp_path: Path, prefix: str | None
+) -> None:
+    values = {
+        f'{prefix or ""}encoder.{name}': tensor for name, tensor in nn.Linear(2, 3).state_dict().items()
+    }
     init_cfg = {'type': 'Pretrained', 'checkpoint': saved(tmp_path, {'model': values}), 'prefix': prefix}
     module = Pretrained(init_cfg)
     initialize(module, init_cfg)
@@ -157,7 +183,9 @@ class QuietHandler(http.server.SimpleHTTPRequestHandler):
         logging.getLogger(__name__).debug(format, *args)
 
 
-def test_downloads_are_read_safely(make_runner: RunnerFactory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_downloads_are_read_safely(
+    make_runner: RunnerFactory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(torch.hub, 'get_dir', lambda: str(tmp_path / 'hub'))
     canary = tmp_path / 'canary'
     served = tmp_path / 'served'
@@ -166,7 +194,9 @@ def test_downloads_are_read_safely(make_runner: RunnerFactory, tmp_path: Path, m
     torch.save(weights, served / 'good.pth')
     torch.save(weights, served / 'good-01234567.pth')
     torch.save({**weights, 'meta': Calls(os.system, f'touch {canary}')}, served / 'bad.pth')
-    server = http.server.ThreadingHTTPServer(('127.0.0.1', 0), functools.partial(QuietHandler, directory=str(served)))
+    server = http.server.ThreadingHTTPServer(
+        ('127.0.0.1', 0), functools.partial(QuietHandler, directory=str(served))
+    )
     threading.Thread(target=server.serve_forever, daemon=True).start()
     address = f'http://127.0.0.1:{server.server_port}'
     try:
@@ -180,4 +210,7 @@ def test_downloads_are_read_safely(make_runner: RunnerFactory, tmp_path: Path, m
         server.shutdown()
         server.server_close()
     assert not canary.exists()
-    assert sorted(path.name for path in (tmp_path / 'hub' / 'checkpoints').iterdir()) == ['bad.pth', 'good.pth']
+    assert sorted(path.name for path in (tmp_path / 'hub' / 'checkpoints').iterdir()) == [
+        'bad.pth',
+        'good.pth',
+    ]

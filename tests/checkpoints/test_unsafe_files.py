@@ -56,11 +56,16 @@ def payloads(canary: Path) -> dict[str, tuple[Any, tuple[str, ...]]]:
 PAYLOADS = sorted(payloads(Path('canary')))
 
 
-@pytest.mark.parametrize('options', [{}, {'_use_new_zipfile_serialization': False}, {'pickle_protocol': 4}],
-                         ids=['zip', 'legacy', 'protocol4'])
+@pytest.mark.parametrize(
+    'options',
+    [{}, {'_use_new_zipfile_serialization': False}, {'pickle_protocol': 4}],
+    ids=['zip', 'legacy', 'protocol4'],
+)
 @pytest.mark.parametrize('suffix', ['.pth', '.safetensors'])
 @pytest.mark.parametrize('kind', PAYLOADS)
-def test_payloads_do_not_run_and_are_named(tmp_path: Path, kind: str, suffix: str, options: dict[str, Any]) -> None:
+def test_payloads_do_not_run_and_are_named(
+    tmp_path: Path, kind: str, suffix: str, options: dict[str, Any]
+) -> None:
     canary = tmp_path / 'canary'
     content, names = payloads(canary)[kind]
     path = tmp_path / f'weights{suffix}'
@@ -102,18 +107,29 @@ def test_plain_pickles_and_tar_files_do_not_run(tmp_path: Path) -> None:
 
 HANDMADE = {
     'attribute outside the statistics': (
-        b'\x80\x02cbuiltins\ngetattr\n' + BUFFER + b'X\x08\x00\x00\x00__init__\x86R.', "the attribute '__init__'"),
+        b'\x80\x02cbuiltins\ngetattr\n' + BUFFER + b'X\x08\x00\x00\x00__init__\x86R.',
+        "the attribute '__init__'",
+    ),
     'attribute of another object': (
-        b'\x80\x02cbuiltins\ngetattr\ncbuiltins\ngetattr\nX\x08\x00\x00\x00__self__\x86R.', "'__self__'"),
+        b'\x80\x02cbuiltins\ngetattr\ncbuiltins\ngetattr\nX\x08\x00\x00\x00__self__\x86R.',
+        "'__self__'",
+    ),
     'attribute of a value': (b'\x80\x02cbuiltins\ngetattr\n}X\x03\x00\x00\x00pop\x86R.', "'pop' of dict"),
     'call of a statistic': (
-        b'\x80\x02cbuiltins\ngetattr\n' + BUFFER + b'X\x03\x00\x00\x00max\x86R)R.', 'a call of'),
+        b'\x80\x02cbuiltins\ngetattr\n' + BUFFER + b'X\x03\x00\x00\x00max\x86R)R.',
+        'a call of',
+    ),
     'call of a value': (b'\x80\x02X\x01\x00\x00\x00a)R.', 'a call of'),
-    'state onto a class': (b'\x80\x02' + BUFFER + b'}X\x04\x00\x00\x00mean' + b'NsbX\x01\x00\x00\x00a.', 'a state for'),
+    'state onto a class': (
+        b'\x80\x02' + BUFFER + b'}X\x04\x00\x00\x00mean' + b'NsbX\x01\x00\x00\x00a.',
+        'a state for',
+    ),
     'state onto a tensor type': (b'\x80\x02ctorch\nfloat32\n}b.', 'a state for'),
     'slots of a log history': (b'\x80\x02' + BUFFER + b')\x81N}\x86b.', 'a malformed HistoryBuffer'),
     'method over a mapping': (
-        b'\x80\x02ccollections\nOrderedDict\n)R}X\x05\x00\x00\x00itemsNsb.', 'attributes of an OrderedDict'),
+        b'\x80\x02ccollections\nOrderedDict\n)R}X\x05\x00\x00\x00itemsNsb.',
+        'attributes of an OrderedDict',
+    ),
     'unknown storage': (b'\x80\x02(X\x06\x00\x00\x00moduleNNNNtQ.', 'not a storage'),
     'extension code': (b'\x80\x02\x82\x01.', 'pickle instruction EXT1'),
     'persistent name': (b'\x80\x02Pabc\n.', 'pickle instruction PERSID'),
@@ -141,20 +157,34 @@ def test_name_that_is_computed_at_run_time_is_refused(tmp_path: Path) -> None:
 
 def test_scan_cannot_be_misled_into_running_a_name(tmp_path: Path) -> None:
     """The memo hides the real operands from the scan; the reader itself must still refuse them."""
-    pickled = b'\x80\x04\x8c\x02os\x94\x8c\x06system\x94\x8c\x0bcollections\x8c\x0bOrderedDict\x86\x85h\x00h\x01\x93.'
+    hidden = b'\x80\x04\x8c\x02os\x94\x8c\x06system\x94'
+    pickled = hidden + b'\x8c\x0bcollections\x8c\x0bOrderedDict\x86\x85h\x00h\x01\x93.'
     with pytest.raises(CheckpointError, match=r'os\.system'):
         load_checkpoint_file(write_archive(tmp_path / 'weights.pth', pickled))
 
 
-def tensor_pickle(count: int, size: int, stride: int, offset: int = 0, kind: bytes = b'FloatStorage') -> bytes:
+def tensor_pickle(
+    count: int, size: int, stride: int, offset: int = 0, kind: bytes = b'FloatStorage'
+) -> bytes:
     """Assemble a pickle of {'a': tensor} over storage 0, with numbers of our choice."""
+
     def number(value: int) -> bytes:
         return b'J' + value.to_bytes(4, 'little', signed=True)
 
-    storage = b'(X\x07\x00\x00\x00storagectorch\n' + kind + b'\nX\x01\x00\x00\x000X\x03\x00\x00\x00cpu' + number(count)
+    storage = (
+        b'(X\x07\x00\x00\x00storagectorch\n'
+        + kind
+        + b'\nX\x01\x00\x00\x000X\x03\x00\x00\x00cpu'
+        + number(count)
+    )
     shape = number(offset) + number(size) + b'\x85' + number(stride) + b'\x85'
-    return (b'\x80\x02}X\x01\x00\x00\x00actorch._utils\n_rebuild_tensor_v2\n(' + storage + b'tQ' + shape
-            + b'\x89ccollections\nOrderedDict\n)RtRs.')
+    return (
+        b'\x80\x02}X\x01\x00\x00\x00actorch._utils\n_rebuild_tensor_v2\n('
+        + storage
+        + b'tQ'
+        + shape
+        + b'\x89ccollections\nOrderedDict\n)RtRs.'
+    )
 
 
 def test_tensors_stay_inside_their_storage(tmp_path: Path) -> None:
@@ -182,7 +212,11 @@ def test_reading_leaves_the_libraries_as_they_were(tmp_path: Path) -> None:
     torch.save({'hub': OrderedDict(loss=hostile)}, path)
     before = (dict(vars(HistoryBuffer)), dict(HistoryBuffer._statistics_methods), vars(builtins).copy())
     load_checkpoint_file(path)
-    assert before == (dict(vars(HistoryBuffer)), dict(HistoryBuffer._statistics_methods), vars(builtins).copy())
+    assert before == (
+        dict(vars(HistoryBuffer)),
+        dict(HistoryBuffer._statistics_methods),
+        vars(builtins).copy(),
+    )
 
 
 @pytest.mark.parametrize('value', ['1', 'true', 'YES'])

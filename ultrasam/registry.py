@@ -3,6 +3,7 @@
 import ultrasam.datasets
 import ultrasam.hooks
 import ultrasam.models
+import ultrasam.optim
 import ultrasam.transforms
 import ultrasam.visualization
 from ultrasam.checkpoints import install_safe_loader

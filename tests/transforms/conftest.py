@@ -10,8 +10,6 @@ import numpy as np
 import pytest
 from pycocotools import mask as coco_mask
 
-ROOT = Path(__file__).resolve().parents[2]
-
 
 def rle_of(mask: np.ndarray) -> dict:
     """Compressed RLE with text counts, as JSON holds it."""

@@ -107,6 +107,7 @@ class SamMaskHead(BaseModule):
             ``loss_dice`` (V-Net form, Milletari et al. 2016), ``loss_focal``
             (Lin et al. 2017) and ``loss_iou``.
         """
+        logits, predicted_iou = logits.float(), predicted_iou.float()
         with torch.no_grad():
             true_iou = mask_iou(logits > 0, targets[:, None] > 0)
             best = true_iou.argmax(1, keepdim=True)

@@ -33,7 +33,10 @@ class PositionEncoding(nn.Module):
 
     def forward(self, unit_xy: Tensor) -> Tensor:
         """Code (..., num_features) of positions (..., 2), float, xy in [0, 1] of the padded input."""
-        angles = 2 * math.pi * ((2 * unit_xy - 1) @ self.positional_encoding_gaussian_matrix)
+        x, y = (2 * unit_xy - 1).split(1, -1)
+        rows = self.positional_encoding_gaussian_matrix
+        # no matrix product: mixed precision would round the angles
+        angles = 2 * math.pi * (x * rows[0] + y * rows[1])
         return torch.cat([angles.sin(), angles.cos()], -1)
 
 

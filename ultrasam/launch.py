@@ -1,0 +1,96 @@
+"""What the commands that train and test do before a runner exists."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.config import Config
+from torch import distributed
+
+from .errors import ConfigError
+
+_SUFFIXES = ('.py', '.json', '.yaml', '.yml')
+
+
+def find_config(name: str) -> Path:
+    """Find a config file; the suffix ``.py`` may be left out.
+
+    Args:
+        name: Path of the config, such as ``configs/UltraSAM/UltraSAM_full/UltraSAM_box_refine``.
+
+    Returns:
+        The file.
+
+    Raises:
+        ConfigError: There is no such file.
+    """
+    path = Path(name)
+    if path.suffix not in _SUFFIXES:
+        path = path.with_name(f'{path.name}.py')
+    if not path.is_file():
+        raise ConfigError(f'{name}: no such config (looked for {path}). Give a path, as from the current folder.')
+    return path
+
+
+def load_run_config(
+    name: str,
+    *,
+    launcher: str = 'none',
+    work_dir: str | None = None,
+    cfg_options: Mapping[str, Any] | None = None,
+) -> Config:
+    """Read a config and set what a command line decides.
+
+    Args:
+        name: Path of the config, with or without ``.py``.
+        launcher: ``none``, ``pytorch``, ``slurm`` or ``mpi``.
+        work_dir: Folder of logs and checkpoints. None keeps that of the config, or else ``work_dirs/NAME``.
+        cfg_options: Dotted keys and their values, merged into the config.
+
+    Returns:
+        The config, ready for a runner.
+
+    Raises:
+        ConfigError: There is no such file.
+    """
+    path = find_config(name)
+    cfg = Config.fromfile(str(path))
+    cfg.launcher = launcher
+    if cfg_options:
+        cfg.merge_from_dict(dict(cfg_options))
+    if work_dir is not None:
+        cfg.work_dir = work_dir
+    elif cfg.get('work_dir') is None:
+        cfg.work_dir = str(Path('work_dirs') / path.stem)
+    if launcher == 'pytorch' and not torch.cuda.is_available():
+        distribute_on_cpu(cfg)
+    return cfg
+
+
+def distribute_on_cpu(cfg: Config) -> None:
+    """Join the processes that torchrun started on a machine without a GPU.
+
+    MMEngine would select a CUDA device and wrap the model for it; a process group that exists already, and a wrapper
+    without device ids, make it leave both alone.
+
+    Args:
+        cfg: The config of the run; its model wrapper is set, unless it names one.
+
+    Raises:
+        ConfigError: The process was not started by torchrun.
+    """
+    if 'RANK' not in os.environ:
+        raise ConfigError('--launcher pytorch needs processes started by torchrun: use tools/dist_train.sh.')
+    if not distributed.is_initialized():
+        distributed.init_process_group('gloo')
+    if cfg.get('model_wrapper_cfg') is None:
+        cfg.model_wrapper_cfg = dict(
+            type='MMDistributedDataParallel',
+            device_ids=None,
+            broadcast_buffers=False,
+            find_unused_parameters=cfg.get('find_unused_parameters', False),
+        )

@@ -1,0 +1,53 @@
+"""Positions in the foreground of a mask, found without listing all of its pixels."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+
+def foreground_row_counts(mask: np.ndarray) -> np.ndarray:
+    """Foreground pixels of each row, (H,), int64, of a mask (H, W) of any type."""
+    return _counts_along(mask, 1)
+
+
+def _counts_along(mask: np.ndarray, axis: int) -> np.ndarray:
+    # cv2 adds bytes several times faster than numpy counts along an axis
+    flags = np.ascontiguousarray(mask != 0).view(np.uint8)
+    return cv2.reduce(flags, axis, cv2.REDUCE_SUM, dtype=cv2.CV_32S).reshape(-1).astype(np.int64)
+
+
+def foreground_pixel(mask: np.ndarray, row_counts: np.ndarray, uniform: float) -> tuple[int, int]:
+    """The foreground pixel (x, y) that a uniform picks, in row-major order.
+
+    Equals entry ``int(uniform * n)`` of ``np.nonzero(mask)`` without listing
+    all n pixels: the row comes from the cumulative counts, the column from
+    that row alone.
+
+    Example:
+        >>> mask = np.array([[0, 1, 1], [0, 0, 1]])
+        >>> foreground_pixel(mask, foreground_row_counts(mask), 0.9)
+        (2, 1)
+    """
+    ends = np.cumsum(row_counts)
+    rank = int(uniform * int(ends[-1]))
+    y = int(np.searchsorted(ends, rank, side='right'))
+    columns = np.flatnonzero(mask[y])
+    return int(columns[rank - int(ends[y]) + int(row_counts[y])]), y
+
+
+def foreground_centre(mask: np.ndarray, row_counts: np.ndarray) -> np.ndarray:
+    """Mean position (2,), float64, xy, of the foreground pixels."""
+    filled = np.flatnonzero(row_counts)
+    column_counts = _counts_along(mask[filled[0] : filled[-1] + 1], 0)
+    sums = [(np.arange(counts.size) * counts).sum() for counts in (column_counts, row_counts)]
+    return np.array(sums, np.float64) / row_counts.sum()
+
+
+def nearest_foreground(mask: np.ndarray, point: np.ndarray) -> np.ndarray:
+    """The point itself if its pixel is foreground, else the nearest foreground pixel, (2,), float64, xy."""
+    x, y = np.floor(point + 0.5).astype(int)
+    if mask[y, x]:
+        return point
+    pixels = np.argwhere(mask)[:, ::-1]
+    return pixels[np.square(pixels - point).sum(1).argmin()].astype(np.float64)

@@ -25,9 +25,12 @@ SHARED = ROOT.parent / 'shared'
 FRAMES = SHARED / 'samples' / 'mmotu2d'
 
 needs_golden = pytest.mark.skipif(
-    not (SHARED / 'golden').is_dir(), reason='recorded outputs of the published model are not beside this checkout'
+    not (SHARED / 'golden').is_dir(),
+    reason='recorded outputs of the published model are not beside this checkout',
 )
-needs_frames = pytest.mark.skipif(not FRAMES.is_dir(), reason='the ten real frames are not beside this checkout')
+needs_frames = pytest.mark.skipif(
+    not FRAMES.is_dir(), reason='the ten real frames are not beside this checkout'
+)
 
 SMALL_ARCH = dict(
     embed_dims=96, num_layers=4, num_heads=4, feedforward_channels=384, global_attn_indexes=[1, 3]
@@ -86,14 +89,18 @@ def frame(file_name: str, size: int, prompts: dict) -> dict:
         )
     )
     sample.gt_instances = InstanceData(prompts=recorded_prompts(prompts))
-    return dict(inputs=torch.from_numpy(np.ascontiguousarray(resized.transpose(2, 0, 1))), data_samples=sample)
+    return dict(
+        inputs=torch.from_numpy(np.ascontiguousarray(resized.transpose(2, 0, 1))), data_samples=sample
+    )
 
 
 def recorded_prompts(prompts: dict) -> list[Prompt]:
     """Prompts of an image from their record: type 0 is a point, 1 a box."""
     return [
         Prompt(points=points, point_labels=[1] * len(points)) if kind == 0 else Prompt(box=np.ravel(box))
-        for points, box, kind in zip(prompts['points'], prompts['boxes'], prompts['prompt_types'], strict=True)
+        for points, box, kind in zip(
+            prompts['points'], prompts['boxes'], prompts['prompt_types'], strict=True
+        )
     ]
 
 

@@ -32,7 +32,9 @@ def find_config(name: str) -> Path:
     if path.suffix not in _SUFFIXES:
         path = path.with_name(f'{path.name}.py')
     if not path.is_file():
-        raise ConfigError(f'{name}: no such config (looked for {path}). Give a path, as from the current folder.')
+        raise ConfigError(
+            f'{name}: no such config (looked for {path}). Give a path, as from the current folder.'
+        )
     return path
 
 

@@ -36,10 +36,15 @@ class BFloat16OptimWrapper(OptimWrapper):
         self.device_type = get_device()
         self.enabled = enabled
         if enabled and self.device_type == 'cuda' and not torch.cuda.is_bf16_supported():
-            raise ConfigError('this GPU has no bfloat16: train with OptimWrapper, or with AmpOptimWrapper in float16')
+            raise ConfigError(
+                'this GPU has no bfloat16: train with OptimWrapper, or with AmpOptimWrapper in float16'
+            )
 
     @contextmanager
     def optim_context(self, model: nn.Module) -> Iterator[None]:
         """The context of a forward pass: autocast to bfloat16."""
-        with super().optim_context(model), torch.autocast(self.device_type, torch.bfloat16, enabled=self.enabled):
+        with (
+            super().optim_context(model),
+            torch.autocast(self.device_type, torch.bfloat16, enabled=self.enabled),
+        ):
             yield

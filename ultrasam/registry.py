@@ -1,4 +1,4 @@
-"""Importing this module registers every UltraSam class with mmdet's registries, and the safe checkpoint reader."""
+"""Importing this module registers every class with mmdet, and the safe checkpoint reader with mmengine."""
 
 import ultrasam.datasets
 import ultrasam.hooks

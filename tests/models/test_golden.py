@@ -64,7 +64,9 @@ def check_mask_logits(model, variant: str) -> None:
         names = sorted(name for name in logits.files if name.startswith(variant))
         assert len(names) == 2
         for name, record in zip(names, recorded, strict=False):
-            data = model.data_preprocessor(collate([frame(record['file_name'], 256, record['prompts'])]), False)
+            data = model.data_preprocessor(
+                collate([frame(record['file_name'], 256, record['prompts'])]), False
+            )
             ours, _ = model(**data, mode='tensor')
             assert ours.shape == logits[name].shape
             assert relative_error(ours, logits[name]) < 2e-4
@@ -73,7 +75,9 @@ def check_mask_logits(model, variant: str) -> None:
 def check_losses(model, refine: bool) -> None:
     """Training losses and gradient norms of the four recorded frames."""
     recorded = read_json('small_losses.json')['small_refine' if refine else 'small_no_refine']
-    batch = collate([training_frame(i, p) for i, p in zip(recorded['image_ids'], recorded['prompts'], strict=True)])
+    batch = collate(
+        [training_frame(i, p) for i, p in zip(recorded['image_ids'], recorded['prompts'], strict=True)]
+    )
     losses = model(**model.data_preprocessor(batch, False), mode='loss')
     assert set(losses) == set(recorded['losses'])
     for name, value in recorded['losses'].items():
@@ -84,7 +88,9 @@ def check_losses(model, refine: bool) -> None:
     for name, value in recorded['grad_norm'].items():
         gradients = [p.grad for p in getattr(model, name).parameters()]
         assert all(g is not None for g in gradients)
-        assert torch.stack([g.norm() for g in gradients]).norm().item() == pytest.approx(value, rel=2e-4), name
+        assert torch.stack([g.norm() for g in gradients]).norm().item() == pytest.approx(value, rel=2e-4), (
+            name
+        )
 
 
 @pytest.mark.parametrize('variant', VARIANTS)

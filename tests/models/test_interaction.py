@@ -45,9 +45,14 @@ def test_clicks_of_no_instance_and_of_an_empty_target():
 
 
 def test_a_click_is_added_to_each_instance_in_its_place():
-    prompts = [[Prompt(points=[[1, 1]], point_labels=[1])], [Prompt(box=[2, 2, 5, 5]), Prompt(box=[3, 3, 6, 6])]]
+    prompts = [
+        [Prompt(points=[[1, 1]], point_labels=[1])],
+        [Prompt(box=[2, 2, 5, 5]), Prompt(box=[3, 3, 6, 6])],
+    ]
     batch = PromptBatch.from_prompts(prompts)
-    more = batch.with_points(torch.tensor([[10.0, 11], [20, 21], [30, 31]]), torch.tensor([True, False, True]))
+    more = batch.with_points(
+        torch.tensor([[10.0, 11], [20, 21], [30, 31]]), torch.tensor([True, False, True])
+    )
     again = PromptBatch.from_prompts(
         [
             [Prompt(points=[[1, 1], [10, 11]], point_labels=[1, 1])],
@@ -60,8 +65,8 @@ def test_a_click_is_added_to_each_instance_in_its_place():
     assert more.counts == again.counts == (3, 3, 3)
     for rows in more.coords.view(3, 3, 2), again.coords.view(3, 3, 2):
         assert rows.shape == (3, 3, 2)
-    ours = {tuple(c) + (int(r),) for c, r in zip(more.coords.tolist(), more.labels, strict=True)}
-    theirs = {tuple(c) + (int(r),) for c, r in zip(again.coords.tolist(), again.labels, strict=True)}
+    ours = {(*c, int(r)) for c, r in zip(more.coords.tolist(), more.labels, strict=True)}
+    theirs = {(*c, int(r)) for c, r in zip(again.coords.tolist(), again.labels, strict=True)}
     assert ours == theirs
 
 

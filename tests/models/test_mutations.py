@@ -18,7 +18,7 @@ from tests.transforms import test_golden as pipeline_golden
 from ultrasam.models import SamMaskHead, SamPromptEncoder, UltraSam
 from ultrasam.models.mask_head import MULTI_MASK, SINGLE_MASK
 from ultrasam.structures import Prompt
-from ultrasam.transforms import prompts as prompt_transforms
+from ultrasam.transforms import sampling
 
 pytestmark = [needs_golden, needs_frames]
 
@@ -38,7 +38,9 @@ def position_on_not_a_point(patch: pytest.MonkeyPatch) -> dict:
 def no_token_after_a_lone_point(patch: pytest.MonkeyPatch) -> dict:
     tokens = Prompt.tokens
     patch.setattr(
-        Prompt, 'tokens', lambda self: tuple(t[:1] for t in tokens(self)) if self.is_lone_point else tokens(self)
+        Prompt,
+        'tokens',
+        lambda self: tuple(t[:1] for t in tokens(self)) if self.is_lone_point else tokens(self),
     )
     return {}
 
@@ -100,7 +102,9 @@ def predicted_box_shifted_to_pixel_centres(patch: pytest.MonkeyPatch) -> dict:
 
 def mask_prompt_without_gradient(patch: pytest.MonkeyPatch) -> dict:
     dense = SamPromptEncoder.dense
-    patch.setattr(SamPromptEncoder, 'dense', lambda self, mask: dense(self, None if mask is None else mask.detach()))
+    patch.setattr(
+        SamPromptEncoder, 'dense', lambda self, mask: dense(self, None if mask is None else mask.detach())
+    )
     return {}
 
 
@@ -110,7 +114,9 @@ def logits_upsampled(patch: pytest.MonkeyPatch) -> dict:
 
 def clamped_score(patch: pytest.MonkeyPatch) -> dict:
     predict = UltraSam.predict_logits
-    patch.setattr(UltraSam, 'predict_logits', lambda self, *a: (lambda m, s: (m, s.sigmoid()))(*predict(self, *a)))
+    patch.setattr(
+        UltraSam, 'predict_logits', lambda self, *a: (lambda m, s: (m, s.sigmoid()))(*predict(self, *a))
+    )
     return {}
 
 
@@ -128,7 +134,9 @@ def first_candidate_kept(patch: pytest.MonkeyPatch) -> dict:
 def targets_at_half_coverage(patch: pytest.MonkeyPatch) -> dict:
     def mutated(masks, input_size, target_size):
         masks = F.pad(masks.float(), (0, input_size - masks.shape[2], 0, input_size - masks.shape[1]))
-        return (F.interpolate(masks[:, None], (target_size, target_size), mode='bilinear')[:, 0] >= 0.5).float()
+        return (
+            F.interpolate(masks[:, None], (target_size, target_size), mode='bilinear')[:, 0] >= 0.5
+        ).float()
 
     patch.setattr(detector_module, 'mask_targets', mutated)
     return {}
@@ -211,14 +219,14 @@ def test_losses_and_gradients_notice(mutation: Mutation, monkeypatch: pytest.Mon
 
 
 def no_half_pixel(patch: pytest.MonkeyPatch) -> None:
-    apply = prompt_transforms.apply_draw
+    apply = sampling.apply_draw
 
     def mutated(*args, **kwargs):
         prompt = apply(*args, **kwargs)
         box = None if prompt.box is None else prompt.box - 0.5
         return type(prompt)(points=prompt.points - 0.5, point_labels=prompt.point_labels, box=box)
 
-    patch.setattr(prompt_transforms, 'apply_draw', mutated)
+    patch.setattr(sampling, 'apply_draw', mutated)
 
 
 def rounded_size(patch: pytest.MonkeyPatch) -> None:
@@ -258,7 +266,9 @@ def test_logits_notice_an_antialiased_resize(monkeypatch: pytest.MonkeyPatch):
 
     resize = golden.cv2.resize
     monkeypatch.setattr(
-        golden.cv2, 'resize', lambda image, size, interpolation: resize(image, size, interpolation=golden.cv2.INTER_AREA)
+        golden.cv2,
+        'resize',
+        lambda image, size, interpolation: resize(image, size, interpolation=golden.cv2.INTER_AREA),
     )
     with pytest.raises(AssertionError):
         check_mask_logits(seeded_model(), BOX)

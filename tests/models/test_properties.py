@@ -229,7 +229,9 @@ def test_mask_prompt_without_refinement_is_refused():
     model = tiny_model(refine=False)
     batch = PromptBatch.from_prompts([[Prompt(box=[1, 1, 9, 9])]])
     with pytest.raises(ConfigError, match='takes no mask prompts'):
-        model.decode(torch.zeros(1, 256, 8, 8), batch, mask_prompt=torch.zeros(1, 1, 32, 32), candidates=MULTI_MASK)
+        model.decode(
+            torch.zeros(1, 256, 8, 8), batch, mask_prompt=torch.zeros(1, 1, 32, 32), candidates=MULTI_MASK
+        )
 
 
 @pytest.mark.parametrize(

@@ -53,7 +53,9 @@ def build_segment_anything(small: bool) -> torch.nn.Module:
     return sam.eval()
 
 
-@pytest.fixture(scope='module', params=[True, pytest.param(False, marks=pytest.mark.slow)], ids=['small', 'vit_b'])
+@pytest.fixture(
+    scope='module', params=[True, pytest.param(False, marks=pytest.mark.slow)], ids=['small', 'vit_b']
+)
 @torch.no_grad()
 def pair(request):
     """Both models with the same weights, and the embedding of one image by each."""
@@ -77,7 +79,11 @@ def test_image_embedding(pair):
 def test_masks_and_iou(pair, kind, multimask):
     sam, model, embedding, _, size = pair
     points, labels, box, with_mask = PROMPTS[kind]
-    mask = torch.randn(1, 1, size // 4, size // 4, generator=torch.Generator().manual_seed(1)) if with_mask else None
+    mask = (
+        torch.randn(1, 1, size // 4, size // 4, generator=torch.Generator().manual_seed(1))
+        if with_mask
+        else None
+    )
     sparse, dense = sam.prompt_encoder(
         points=(points[None], torch.tensor([labels])) if len(points) else None,
         boxes=None if box is None else box[None],
@@ -95,7 +101,9 @@ def test_masks_and_iou(pair, kind, multimask):
         points=points.numpy() + 0.5, point_labels=labels, box=None if box is None else box.numpy() + 0.5
     )
     batch = PromptBatch.from_prompts([[prompt]])
-    ours, our_iou = model.decode(embedding, batch, mask_prompt=mask, candidates=MULTI_MASK if multimask else SINGLE_MASK)
+    ours, our_iou = model.decode(
+        embedding, batch, mask_prompt=mask, candidates=MULTI_MASK if multimask else SINGLE_MASK
+    )
     assert ours.shape == theirs.shape
     assert theirs.std() > 1e-3
     assert torch.allclose(ours, theirs, atol=1e-4)
@@ -120,11 +128,15 @@ def test_every_tensor_lands_where_the_published_conversion_puts_it():
     landings = read_json('sam_to_ultrasam.json')
     source = build_segment_anything(small=False).state_dict()
     converted = from_segment_anything(source)
-    assert {name: list(t.shape) for name, t in converted.items()} == read_json('contract.json')['vit_b_refine']
+    assert {name: list(t.shape) for name, t in converted.items()} == read_json('contract.json')[
+        'vit_b_refine'
+    ]
     assert set(landings) == set(source)
     for name, landing in landings.items():
         target = converted[landing['to']]
-        assert torch.equal(target[slice(*landing.get('rows', (None,)))].reshape(source[name].shape), source[name]), name
+        assert torch.equal(
+            target[slice(*landing.get('rows', (None,)))].reshape(source[name].shape), source[name]
+        ), name
 
 
 def test_foreign_names_are_refused():

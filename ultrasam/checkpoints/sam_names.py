@@ -29,14 +29,26 @@ RENAMES: tuple[tuple[str, str], ...] = (
     (r'mask_decoder\.transformer\.layers\.(\d+)\.mlp\.lin2\.(\w+)', r'decoder.layers.\1.mlp.layers.1.\2'),
     (r'mask_decoder\.transformer\.layers\.(\d+)\.norm(\d)\.(\w+)', r'decoder.layers.\1.norm\2.\3'),
     (r'mask_decoder\.transformer\.norm_final_attn\.(\w+)', r'decoder.post_norm.\1'),
-    (r'mask_decoder\.transformer\.((?:layers\.\d+\.)?\w*attn\w*)\.([qkv])_proj\.weight', r'decoder.\1.attn.\2_proj_weight'),
-    (r'mask_decoder\.transformer\.((?:layers\.\d+\.)?\w*attn\w*)\.out_proj\.(\w+)', r'decoder.\1.attn.out_proj.\2'),
-    (r'mask_decoder\.(output_upscaling|output_hypernetworks_mlps|iou_prediction_head)\.(.+)', r'bbox_head.\1.\2'),
+    (
+        r'mask_decoder\.transformer\.((?:layers\.\d+\.)?\w*attn\w*)\.([qkv])_proj\.weight',
+        r'decoder.\1.attn.\2_proj_weight',
+    ),
+    (
+        r'mask_decoder\.transformer\.((?:layers\.\d+\.)?\w*attn\w*)\.out_proj\.(\w+)',
+        r'decoder.\1.attn.out_proj.\2',
+    ),
+    (
+        r'mask_decoder\.(output_upscaling|output_hypernetworks_mlps|iou_prediction_head)\.(.+)',
+        r'bbox_head.\1.\2',
+    ),
     (r'prompt_encoder\.(pe_layer|mask_downscaling)\.(.+)', r'prompt_encoder.\1.\2'),
 )
 
 # q, k and v biases of an attention are packed, in this order, under one name
-PACKED_BIAS = (r'mask_decoder\.transformer\.((?:layers\.\d+\.)?\w*attn\w*)\.([qkv])_proj\.bias', r'decoder.\1.attn.in_proj_bias')
+PACKED_BIAS = (
+    r'mask_decoder\.transformer\.((?:layers\.\d+\.)?\w*attn\w*)\.([qkv])_proj\.bias',
+    r'decoder.\1.attn.in_proj_bias',
+)
 
 # rows of the label table, in order
 LABEL_ROWS: tuple[str, ...] = (

@@ -1,5 +1,6 @@
 """Hooks of the runner."""
 
 from ultrasam.hooks.checkpoint import StrictCheckpointHook
+from ultrasam.hooks.throughput import ThroughputHook
 
-__all__ = ['StrictCheckpointHook']
+__all__ = ['StrictCheckpointHook', 'ThroughputHook']

@@ -69,7 +69,9 @@ class UltraSam(BaseDetector):
                 'give at least 0 and at least 1'
             )
         if point_refinement not in self.POINT_REFINEMENTS:
-            raise ConfigError(f'point_refinement {point_refinement!r}: use one of {", ".join(self.POINT_REFINEMENTS)}')
+            raise ConfigError(
+                f'point_refinement {point_refinement!r}: use one of {", ".join(self.POINT_REFINEMENTS)}'
+            )
         self.num_refinements = num_refinements
         self.point_refinement = point_refinement
         self.instances_per_pass = instances_per_pass
@@ -79,7 +81,9 @@ class UltraSam(BaseDetector):
         self.decoder = MODELS.build(decoder)
         self.bbox_head = MODELS.build(bbox_head)
         # weights of a refining model serve one that does not refine, which has no use for these
-        self.checkpoint_allow_unexpected = () if num_refinements else (r'prompt_encoder\.mask_downscaling\..*',)
+        self.checkpoint_allow_unexpected = (
+            () if num_refinements else (r'prompt_encoder\.mask_downscaling\..*',)
+        )
 
     def extract_feat(self, batch_inputs: Tensor) -> Tensor:
         """Image embedding (B, C, h, w) of the padded, normalised images (B, 3, S, S)."""
@@ -147,7 +151,9 @@ class UltraSam(BaseDetector):
         losses = self.bbox_head.loss(logits, iou, targets)
         for i in range(self.num_refinements):
             # the mask prompt keeps its gradient, as the published model was trained
-            logits, iou = self.decode(embedding, prompts, mask_prompt=logits, candidates=self._candidates(i + 1))
+            logits, iou = self.decode(
+                embedding, prompts, mask_prompt=logits, candidates=self._candidates(i + 1)
+            )
             refined = self.bbox_head.loss(logits, iou, targets)
             losses.update({f'{name}.{i}': value for name, value in refined.items()})
         return losses
@@ -156,7 +162,9 @@ class UltraSam(BaseDetector):
         """Published: the last pass decodes the three candidates, every pass before it one mask."""
         return MULTI_MASK if pass_index == self.num_refinements else SINGLE_MASK
 
-    def predict(self, batch_inputs: Tensor, batch_data_samples: SampleList, rescale: bool = True) -> SampleList:
+    def predict(
+        self, batch_inputs: Tensor, batch_data_samples: SampleList, rescale: bool = True
+    ) -> SampleList:
         """One mask for each prompt.
 
         Args:
@@ -202,11 +210,15 @@ class UltraSam(BaseDetector):
         if self.num_refinements and self.point_refinement == 'predicted_box' and any(prompts.lone_points):
             prompts = prompts.with_boxes(self._predicted_boxes(logits, prompts, samples), prompts.lone_points)
         for i in range(self.num_refinements):
-            logits, iou = self.decode(embedding, prompts, mask_prompt=logits, candidates=self._candidates(i + 1))
+            logits, iou = self.decode(
+                embedding, prompts, mask_prompt=logits, candidates=self._candidates(i + 1)
+            )
         best = iou.argmax(1, keepdim=True)
         return logits.gather(1, best[..., None, None].expand(-1, -1, *logits.shape[2:])), iou.gather(1, best)
 
-    def _predicted_boxes(self, logits: Tensor, prompts: PromptBatch, samples: Sequence[DetDataSample]) -> Tensor:
+    def _predicted_boxes(
+        self, logits: Tensor, prompts: PromptBatch, samples: Sequence[DetDataSample]
+    ) -> Tensor:
         """Boxes (M, 4), xyxy pixels of the padded input, of the masks of lone clicks; zeros elsewhere."""
         lone = torch.tensor(prompts.lone_points, device=logits.device)
         boxes = logits.new_zeros((len(logits), 4))
@@ -222,8 +234,8 @@ class UltraSam(BaseDetector):
         return masks_at_image_size(
             logits,
             input_size=self.prompt_encoder.img_size,
-            resized_hw=tuple(sample.img_shape[:2]),
-            original_hw=tuple(size_hw[:2]),
+            resized_hw=(sample.img_shape[0], sample.img_shape[1]),
+            original_hw=(size_hw[0], size_hw[1]),
             upsampling=self.bbox_head.mask_upsampling,
         )
 

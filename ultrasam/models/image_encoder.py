@@ -15,13 +15,25 @@ from ultrasam.models.layers import FeedForward, LayerNorm2d
 
 ARCHITECTURES: dict[str, dict] = {
     'base': dict(
-        embed_dims=768, num_layers=12, num_heads=12, feedforward_channels=3072, global_attn_indexes=(2, 5, 8, 11)
+        embed_dims=768,
+        num_layers=12,
+        num_heads=12,
+        feedforward_channels=3072,
+        global_attn_indexes=(2, 5, 8, 11),
     ),
     'large': dict(
-        embed_dims=1024, num_layers=24, num_heads=16, feedforward_channels=4096, global_attn_indexes=(5, 11, 17, 23)
+        embed_dims=1024,
+        num_layers=24,
+        num_heads=16,
+        feedforward_channels=4096,
+        global_attn_indexes=(5, 11, 17, 23),
     ),
     'huge': dict(
-        embed_dims=1280, num_layers=32, num_heads=16, feedforward_channels=5120, global_attn_indexes=(7, 15, 23, 31)
+        embed_dims=1280,
+        num_layers=32,
+        num_heads=16,
+        feedforward_channels=5120,
+        global_attn_indexes=(7, 15, 23, 31),
     ),
 }
 
@@ -35,7 +47,9 @@ def architecture(arch: str | Mapping) -> dict:
     """
     if isinstance(arch, str):
         if arch not in ARCHITECTURES:
-            raise ConfigError(f'unknown architecture {arch!r}: use one of {", ".join(ARCHITECTURES)}, or a dict')
+            raise ConfigError(
+                f'unknown architecture {arch!r}: use one of {", ".join(ARCHITECTURES)}, or a dict'
+            )
         return dict(ARCHITECTURES[arch])
     keys = set(ARCHITECTURES['base'])
     if set(arch) != keys:
@@ -108,8 +122,12 @@ class WindowAttention(nn.Module):
         """Bias (B, heads, size^2, size^2) on the logits of unscaled queries q (B, heads, size^2, D)."""
         size = self.size
         q_map = q.unflatten(2, (size, size))
-        by_row = torch.einsum('bnyxc,yvc->bnyxv', q_map, relative_position_rows(self.rel_pos_h, size).to(q.dtype))
-        by_column = torch.einsum('bnyxc,xuc->bnyxu', q_map, relative_position_rows(self.rel_pos_w, size).to(q.dtype))
+        by_row = torch.einsum(
+            'bnyxc,yvc->bnyxv', q_map, relative_position_rows(self.rel_pos_h, size).to(q.dtype)
+        )
+        by_column = torch.einsum(
+            'bnyxc,xuc->bnyxu', q_map, relative_position_rows(self.rel_pos_w, size).to(q.dtype)
+        )
         return (by_row[..., :, None] + by_column[..., None, :]).flatten(4).flatten(2, 3)
 
 
@@ -144,7 +162,7 @@ class EncoderLayer(nn.Module):
         if not self.window_size:
             return self.attn(x)
         windows, padded_hw = split_windows(x, self.window_size)
-        return join_windows(self.attn(windows), self.window_size, padded_hw, x.shape[1:3])
+        return join_windows(self.attn(windows), self.window_size, padded_hw, (x.shape[1], x.shape[2]))
 
 
 def split_windows(x: Tensor, window: int) -> tuple[Tensor, tuple[int, int]]:
@@ -164,7 +182,9 @@ def split_windows(x: Tensor, window: int) -> tuple[Tensor, tuple[int, int]]:
     return x.reshape(-1, window, window, channels), (rows * window, columns * window)
 
 
-def join_windows(windows: Tensor, window: int, padded_hw: tuple[int, int], size_hw: tuple[int, int]) -> Tensor:
+def join_windows(
+    windows: Tensor, window: int, padded_hw: tuple[int, int], size_hw: tuple[int, int]
+) -> Tensor:
     """Undo :func:`split_windows` and crop to ``size_hw``: (B, H, W, C)."""
     rows, columns = padded_hw[0] // window, padded_hw[1] // window
     x = windows.view(-1, rows, columns, window, window, windows.shape[-1]).transpose(2, 3)

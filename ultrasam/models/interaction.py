@@ -73,7 +73,9 @@ class InteractiveTraining:
         self.click_probability = click_probability
         self.mask_prompt_probability = mask_prompt_probability
 
-    def loss(self, model: UltraSam, embedding: Tensor, prompts: PromptBatch, targets: Tensor) -> dict[str, Tensor]:
+    def loss(
+        self, model: UltraSam, embedding: Tensor, prompts: PromptBatch, targets: Tensor
+    ) -> dict[str, Tensor]:
         """Losses averaged over the passes, and how much the embedding tells frames apart.
 
         Args:
@@ -102,7 +104,9 @@ class InteractiveTraining:
                     prompts = prompts.with_points(*corrective_clicks(shown[:, 0], targets, cell))
                 # the last round always has the mask, so that no weight is without gradient in a distributed step
                 last = i == self.rounds - 1
-                mask_prompt = shown if last or not click or self._chance(self.mask_prompt_probability) else None
+                mask_prompt = (
+                    shown if last or not click or self._chance(self.mask_prompt_probability) else None
+                )
         return {**total, 'embedding_spread': embedding_spread(embedding)}
 
     @staticmethod

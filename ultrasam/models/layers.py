@@ -36,7 +36,9 @@ class FeedForward(nn.Module):
         dropout: probability of dropping after the activation and at the end.
     """
 
-    def __init__(self, embed_dims: int, hidden_dims: int, activation: nn.Module, dropout: float = 0.0) -> None:
+    def __init__(
+        self, embed_dims: int, hidden_dims: int, activation: nn.Module, dropout: float = 0.0
+    ) -> None:
         super().__init__()
         # the nesting gives the names layers.0.0 and layers.1 that checkpoints carry
         self.layers = nn.Sequential(

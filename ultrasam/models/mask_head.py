@@ -54,7 +54,9 @@ class SamMaskHead(BaseModule):
     ) -> None:
         super().__init__(init_cfg=init_cfg)
         if mask_upsampling not in MASK_UPSAMPLINGS:
-            raise ConfigError(f'mask_upsampling {mask_upsampling!r}: use one of {", ".join(MASK_UPSAMPLINGS)}')
+            raise ConfigError(
+                f'mask_upsampling {mask_upsampling!r}: use one of {", ".join(MASK_UPSAMPLINGS)}'
+            )
         self.mask_upsampling = mask_upsampling
         quarter, eighth = embed_dims // 4, embed_dims // 8
         self.output_upscaling = nn.Sequential(
@@ -87,7 +89,9 @@ class SamMaskHead(BaseModule):
         """
         mask_tokens, iou_token = tokens[:, -NUM_OUTPUT_TOKENS:-1], tokens[:, -1]
         # every hypernetwork runs, so that none is without gradient in a distributed step
-        hyper = torch.stack([mlp(mask_tokens[:, i]) for i, mlp in enumerate(self.output_hypernetworks_mlps)], 1)
+        hyper = torch.stack(
+            [mlp(mask_tokens[:, i]) for i, mlp in enumerate(self.output_hypernetworks_mlps)], 1
+        )
         upscaled = self.output_upscaling(image)
         logits = torch.einsum('mkc,mchw->mkhw', hyper[:, candidates], upscaled)
         return logits, self.iou_prediction_head(iou_token)[:, candidates]

@@ -13,7 +13,12 @@ _CHUNK = 16
 
 
 def masks_at_image_size(
-    logits: Tensor, *, input_size: int, resized_hw: tuple[int, int], original_hw: tuple[int, int], upsampling: str
+    logits: Tensor,
+    *,
+    input_size: int,
+    resized_hw: tuple[int, int],
+    original_hw: tuple[int, int],
+    upsampling: str,
 ) -> Tensor:
     """Masks at the size of the original image.
 

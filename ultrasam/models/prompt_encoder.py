@@ -29,6 +29,7 @@ class PositionEncoding(nn.Module):
 
     def __init__(self, num_features: int) -> None:
         super().__init__()
+        self.positional_encoding_gaussian_matrix: Tensor
         self.register_buffer('positional_encoding_gaussian_matrix', torch.randn(2, num_features // 2))
 
     def forward(self, unit_xy: Tensor) -> Tensor:
@@ -138,6 +139,8 @@ class SamPromptEncoder(BaseModule):
     def dense_positions(self) -> Tensor:
         """Position codes (map * map, embed_dims) of the cells of the image embedding, row by row."""
         matrix = self.pe_layer.positional_encoding_gaussian_matrix
-        centres = (torch.arange(self.map_size, device=matrix.device, dtype=matrix.dtype) + 0.5) / self.map_size
+        centres = (
+            torch.arange(self.map_size, device=matrix.device, dtype=matrix.dtype) + 0.5
+        ) / self.map_size
         y, x = torch.meshgrid(centres, centres, indexing='ij')
         return self.pe_layer(torch.stack([x, y], -1)).flatten(0, 1)

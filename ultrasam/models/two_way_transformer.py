@@ -1,4 +1,4 @@
-"""The mask decoder's transformer: tokens look at the image, and the image at the tokens (Kirillov et al. 2023, fig. 14)."""
+"""The mask decoder's transformer: tokens look at the image and back (Kirillov et al. 2023, appendix A)."""
 
 from __future__ import annotations
 
@@ -95,7 +95,9 @@ class TwoWayLayer(nn.Module):
         self.cross_attn_image_to_token = Attention(embed_dims, num_heads, downsample)
         self.norm4 = nn.LayerNorm(embed_dims)
 
-    def forward(self, tokens: Tensor, image: Tensor, token_pe: Tensor, image_pe: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, tokens: Tensor, image: Tensor, token_pe: Tensor, image_pe: Tensor
+    ) -> tuple[Tensor, Tensor]:
         """Update tokens (M, T, C) and image (M, K, C), given their position codes (M, T, C) and (K, C)."""
         if self.first:
             tokens = self.norm1(self.self_attn(tokens, tokens, tokens))

@@ -64,7 +64,9 @@ class Prompt:
         if box is None and not len(points):
             raise PromptError('a prompt without point and without box: give at least one of them')
         if not np.isfinite(points).all() or (box is not None and not np.isfinite(box).all()):
-            raise PromptError(f'a prompt with a coordinate that is not a number: points {points.tolist()}, box {box}')
+            raise PromptError(
+                f'a prompt with a coordinate that is not a number: points {points.tolist()}, box {box}'
+            )
         if box is not None and (box[2] < box[0] or box[3] < box[1]):
             raise PromptError(f'an inverted box {box.tolist()}: give x1 <= x2 and y1 <= y2')
         object.__setattr__(self, 'points', points)
@@ -118,7 +120,9 @@ class PromptBatch:
         return len(self.counts)
 
     @classmethod
-    def from_prompts(cls, prompts: Sequence[Sequence[Prompt]], device: torch.device | str = 'cpu') -> PromptBatch:
+    def from_prompts(
+        cls, prompts: Sequence[Sequence[Prompt]], device: torch.device | str = 'cpu'
+    ) -> PromptBatch:
         """Flatten the prompts of each image, with one copy to ``device``."""
         flat = [prompt for of_image in prompts for prompt in of_image]
         tokens = [prompt.tokens() for prompt in flat]
@@ -178,7 +182,9 @@ class PromptBatch:
             counts=tuple(len(rows) for rows in labels),
             image_index=self.image_index,
             num_images=self.num_images,
-            lone_points=tuple(was and not now_box for was, now_box in zip(self.lone_points, replace, strict=True)),
+            lone_points=tuple(
+                was and not now_box for was, now_box in zip(self.lone_points, replace, strict=True)
+            ),
         )
 
     def with_points(self, points: Tensor, labels: Tensor) -> PromptBatch:

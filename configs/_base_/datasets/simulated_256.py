@@ -30,8 +30,12 @@ frames = dict(ann_file='annotations.json', data_prefix=dict(img='images'), class
 train_dataloader = dict(
     num_workers=1, dataset=dict(data_root='data/simulated/train', pipeline=train_pipeline, **frames)
 )
-val_dataloader = dict(num_workers=1, dataset=dict(data_root='data/simulated/val', pipeline=test_pipeline, **frames))
-test_dataloader = dict(num_workers=1, dataset=dict(data_root='data/simulated/val', pipeline=test_pipeline, **frames))
+val_dataloader = dict(
+    num_workers=1, dataset=dict(data_root='data/simulated/val', pipeline=test_pipeline, **frames)
+)
+test_dataloader = dict(
+    num_workers=1, dataset=dict(data_root='data/simulated/val', pipeline=test_pipeline, **frames)
+)
 # the truth is read with the frames: their file knows more categories than the model
 val_evaluator = dict(ann_file=None)
 test_evaluator = dict(ann_file=None)

@@ -15,7 +15,9 @@ model = dict(
     decoder=dict(type='SamTwoWayTransformer', mlp_skip='doubled'),
     bbox_head=dict(
         type='SamMaskHead',
-        loss_dice=dict(type='DiceLoss', loss_weight=1.0, eps=1.0, activate=True, use_sigmoid=True, naive_dice=False),
+        loss_dice=dict(
+            type='DiceLoss', loss_weight=1.0, eps=1.0, activate=True, use_sigmoid=True, naive_dice=False
+        ),
         loss_focal=dict(type='FocalLoss', loss_weight=20.0, use_sigmoid=True, gamma=2.0, alpha=0.25),
         loss_iou=dict(type='MSELoss', loss_weight=1.0),
         mask_upsampling='binary',

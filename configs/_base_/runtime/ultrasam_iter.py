@@ -19,6 +19,7 @@ default_hooks = dict(
     ),
     sampler_seed=dict(type='DistSamplerSeedHook'),
     strict_checkpoint=dict(type='StrictCheckpointHook'),
+    throughput=dict(type='ThroughputHook'),
     # Every prompt has one answer: show it whatever its score.
     visualization=dict(type='DetVisualizationHook', draw=False, score_thr=0.0),
 )

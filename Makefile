@@ -1,0 +1,70 @@
+# One command each; every target first sets up what it needs. `make help` lists them.
+#   PYTHON=python3.12   the interpreter to build the environment on (3.10 to 3.12; default: the first that fits)
+#   MAX_JOBS=4          compilers at work while mmcv is built (default: all cores)
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+export PYTHON
+
+PY := .venv/bin/python
+PY_CLASSIC := .venv-classic/bin/python
+STAMP := .venv/.ready
+STAMP_CLASSIC := .venv-classic/.ready
+# The folders of the configs change when a config comes or goes; its bare name for OpenMIM must follow.
+SETUP_FILES := setup.py pyproject.toml packaging/env.sh packaging/mim_lookup.py $(shell find configs -type d)
+TRANSITIONAL := $(wildcard packaging/transitional/mmdet/*.*)
+CLASSIC_TESTS := $(wildcard tests/models tests/parity tests/transforms tests/checkpoints)
+
+.PHONY: help env env-classic demo test test-slow test-classic lint format bench constraints clean distclean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+env: $(STAMP) ## set up .venv (first time: about 10 minutes, compiles onedl-mmcv; afterwards instant)
+
+$(STAMP): $(SETUP_FILES) $(TRANSITIONAL) constraints.txt
+	@rm -f $@
+	@packaging/env.sh main
+	@touch $@
+
+env-classic: $(STAMP_CLASSIC) ## set up .venv-classic: torch 2.1, mmcv 2.1 (first time: about 15 minutes)
+
+$(STAMP_CLASSIC): $(SETUP_FILES) constraints-classic.txt
+	@rm -f $@
+	@packaging/env.sh classic
+	@touch $@
+
+demo: $(STAMP) ## segment the sample frames and write pictures (after set-up: about 1 minute on a CPU)
+	@$(PY) tools/demo.py
+
+test: $(STAMP) ## run the tests that take a few seconds each (about 5 minutes on 2 cores)
+	@$(PY) -m pytest -m 'not slow'
+
+test-slow: $(STAMP) ## run the tests that train, compile or sweep (about 30 minutes)
+	@$(PY) -m pytest -m slow
+
+test-classic: $(STAMP_CLASSIC) ## run the model, transform and checkpoint tests in .venv-classic (about 3 minutes)
+	@$(PY_CLASSIC) -m pytest -m 'not slow' $(CLASSIC_TESTS)
+
+lint: $(STAMP) ## check style, format and types (first time: about 1 minute)
+	@.venv/bin/ruff check .
+	@.venv/bin/ruff format --check .
+	@.venv/bin/mypy
+
+format: $(STAMP) ## mend style and format where that is safe (seconds)
+	@.venv/bin/ruff check --fix .
+	@.venv/bin/ruff format .
+
+bench: $(STAMP) ## measure ours against named peers (several minutes; use a quiet machine)
+	@$(PY) benchmarks/run.py
+
+constraints: $(STAMP) ## compile constraints.txt anew from packaging/constraints.in and setup.py (seconds)
+	@.venv/bin/uv pip compile --quiet --universal --upgrade --python-version 3.10 --no-annotate --all-extras \
+		--custom-compile-command 'make constraints' packaging/constraints.in setup.py --output-file constraints.txt
+
+clean: ## remove caches, build products and outputs of the demo (instant; environments stay)
+	@rm -rf build dist demo_output .pytest_cache .ruff_cache .mypy_cache *.egg-info
+	@find . -name .git -prune -o -name '.venv*' -prune -o -type d -name __pycache__ -exec rm -rf {} +
+
+distclean: clean ## remove the environments as well
+	@rm -rf .venv .venv-classic ultrasam/.mim

@@ -1,0 +1,129 @@
+"""Builds the package, with the files that OpenMIM expects in ``ultrasam/.mim``."""
+
+from __future__ import annotations
+
+import atexit
+import re
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+from setuptools import find_packages, setup
+from setuptools.command.build import build
+from setuptools.command.build_py import build_py
+
+ROOT = Path(__file__).resolve().parent
+sys.path.insert(0, str(ROOT / 'packaging'))
+
+from mim_lookup import link_aliases, lookup_folder, write_aliases, write_pointers  # noqa: E402
+
+# What a wheel carries in ultrasam/.mim, so that `mim test ultrasam CONFIG` works from any folder.
+MIM_FILES = ('configs', 'tools', 'model-index.yml')
+
+# The classic stack (mmcv, mmengine, mmdet) has the same import names: install with --no-deps there.
+REQUIREMENTS = [
+    'numpy>=1.26',  # the first with wheels for Python 3.12; the last series of numpy 1 works too
+    'opencv-python-headless>=4.8.1',  # CVE-2023-4863, in its WebP decoder; headless needs no display library
+    'pillow>=10.3',  # CVE-2024-28219, an overflow in colour conversion
+    'pycocotools>=2.0.11',  # the first tested against the corpus of malformed run lengths
+    'scipy>=1.11',  # the first with wheels for Python 3.12
+    'tqdm>=4.66.3',  # CVE-2024-34062, evaluated command-line arguments
+    'torch>=2.10',  # CVE-2025-32434 and CVE-2026-24747: weights_only did not hold before
+    'torchvision>=0.25',  # the release that belongs to torch 2.10
+    'onedl-mmengine>=0.10.12',  # the oldest of the fork that we test with torch 2.10
+    'onedl-mmcv>=2.3.6',  # the oldest that we compile and test with torch 2.10
+    'onedl-mmdetection>=3.5.1',  # the oldest that we test with onedl-mmcv 2.3
+    'onedl-mmpretrain>=1.3.6',  # the oldest that we test with onedl-mmcv 2.3
+]
+EXTRAS = {
+    'mim': ['onedl-mim>=0.5.1'],  # the one whose look-up of packages packaging/mim_lookup.py answers
+    'test': [
+        'pytest>=8',  # the oldest that reads our settings without a warning
+        'segment-anything==1.0',  # the reference that parity tests compare with
+    ],
+    'dev': [
+        'mypy>=1.11',  # reads the type stubs of numpy 2
+        'pre-commit>=3.5',  # the oldest with Python 3.12 support
+        'ruff>=0.6',  # formats f-strings and sorts rules as pyproject.toml asks
+    ],
+}
+
+
+class BuildOutsideCheckout(build):
+    """Builds in a temporary folder: copies of configs inside the checkout would be found twice by OpenMIM."""
+
+    def initialize_options(self) -> None:
+        """Choose the folder, and see that it goes away."""
+        super().initialize_options()
+        self.build_base = tempfile.mkdtemp(prefix='ultrasam-build-')
+        atexit.register(shutil.rmtree, self.build_base, ignore_errors=True)
+
+
+class BuildPyWithMim(build_py):
+    """Adds ``ultrasam/.mim`` to a wheel; leaves only links to the bare config names in an editable install."""
+
+    def run(self) -> None:
+        """Build the modules, then the files for OpenMIM."""
+        super().run()
+        in_checkout = ROOT / 'ultrasam' / '.mim'
+        if getattr(self, 'editable_mode', False):
+            shutil.rmtree(in_checkout, ignore_errors=True)
+            link_aliases(ROOT / 'configs', in_checkout)
+            return
+        site_dir = Path(self.build_lib)
+        mim_dir = site_dir / 'ultrasam' / '.mim'
+        for name in MIM_FILES:
+            source, target = ROOT / name, mim_dir / name
+            if source.is_dir():
+                shutil.copytree(source, target, ignore=shutil.ignore_patterns('__pycache__'))
+            else:
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(source, target)
+        write_pointers('ultrasam', mim_dir, site_dir)
+        write_aliases(mim_dir)
+        write_aliases(site_dir / lookup_folder('ultrasam') / '.mim')
+
+
+def read_version() -> str:
+    """The version that ``ultrasam/__init__.py`` states."""
+    text = (ROOT / 'ultrasam' / '__init__.py').read_text(encoding='utf-8')
+    match = re.search(r"^__version__ = '([^']+)'$", text, re.MULTILINE)
+    if match is None:
+        raise SystemExit("ultrasam/__init__.py: no line of the form __version__ = '1.2.3'")
+    return match.group(1)
+
+
+def read_description() -> str:
+    """The README, or nothing where a build was given none."""
+    readme = ROOT / 'README.md'
+    return readme.read_text(encoding='utf-8') if readme.is_file() else ''
+
+
+setup(
+    name='ultrasam',
+    version=read_version(),
+    description='Promptable segmentation for ultrasound, in the OpenMMLab stack',
+    long_description=read_description(),
+    long_description_content_type='text/markdown',
+    license='Apache-2.0',
+    author='The UltraSam contributors',
+    keywords=['ultrasound', 'segmentation', 'foundation model', 'segment anything', 'OpenMMLab'],
+    classifiers=[
+        'Development Status :: 4 - Beta',
+        'Intended Audience :: Science/Research',
+        'Operating System :: POSIX :: Linux',
+        'Programming Language :: Python :: 3.10',
+        'Programming Language :: Python :: 3.11',
+        'Programming Language :: Python :: 3.12',
+        'Topic :: Scientific/Engineering :: Image Recognition',
+        'Topic :: Scientific/Engineering :: Medical Science Apps.',
+    ],
+    python_requires='>=3.10,<3.13',  # union types at run time need 3.10; onedl-mmcv is tested up to 3.12
+    packages=find_packages(include=['ultrasam', 'ultrasam.*']),
+    package_data={'ultrasam': ['py.typed', '**/*.json', '**/*.yml', '**/*.csv']},
+    install_requires=REQUIREMENTS,
+    extras_require=EXTRAS,
+    cmdclass={'build': BuildOutsideCheckout, 'build_py': BuildPyWithMim},
+    zip_safe=False,
+)

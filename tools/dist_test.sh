@@ -1,0 +1,25 @@
+#!/usr/bin/env bash
+# Test with several processes on this machine, or on each of several.
+# Without a GPU the processes talk through gloo.
+#
+#   tools/dist_test.sh CONFIG CHECKPOINT GPUS [options of tools/test.py]
+#   NNODES=2 NODE_RANK=0 MASTER_ADDR=host0 PORT=29500 tools/dist_test.sh CONFIG CHECKPOINT 8
+set -euo pipefail
+
+if [[ $# -lt 3 || $1 == -h || $1 == --help ]]; then
+    sed -n '2,7s/^# \{0,1\}//p' "$0"
+    exit 2
+fi
+config=$1
+checkpoint=$2
+gpus=$3
+shift 3
+here=$(cd "$(dirname "$0")" && pwd)
+
+exec "${PYTHON:-python}" -m torch.distributed.run \
+    --nnodes="${NNODES:-1}" \
+    --node_rank="${NODE_RANK:-0}" \
+    --master_addr="${MASTER_ADDR:-127.0.0.1}" \
+    --master_port="${PORT:-29500}" \
+    --nproc_per_node="$gpus" \
+    "$here/test.py" "$config" "$checkpoint" --launcher pytorch "$@"

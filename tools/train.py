@@ -1,0 +1,70 @@
+"""Train a model from a config.
+
+Examples:
+  python tools/train.py configs/UltraSAM/UltraSAM_full/UltraSAM_box_refine.py
+  python tools/train.py CONFIG --work-dir work_dirs/mine --amp --cfg-options train_dataloader.batch_size=4
+  python tools/train.py CONFIG --resume
+  tools/dist_train.sh CONFIG 4
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+
+from mmengine.config import DictAction
+from mmengine.runner import Runner
+
+from ultrasam.errors import UltraSamError
+from ultrasam.launch import load_run_config
+
+
+def parse_args() -> argparse.Namespace:
+    """Read the command line; the options are those of mmdet."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('config', help='config file; the suffix .py may be left out')
+    parser.add_argument('--work-dir', help='folder of logs and checkpoints (default: work_dirs/NAME)')
+    parser.add_argument('--amp', action='store_true', help='train in automatic mixed precision')
+    parser.add_argument(
+        '--auto-scale-lr', action='store_true', help='scale the learning rate with the batch size'
+    )
+    parser.add_argument(
+        '--resume', nargs='?', const='auto', help='go on from a checkpoint (default: the last)'
+    )
+    parser.add_argument(
+        '--cfg-options', nargs='+', action=DictAction, help='settings to override, as KEY=VALUE'
+    )
+    parser.add_argument(
+        '--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none', help='job launcher'
+    )
+    parser.add_argument(
+        '--local_rank', '--local-rank', type=int, default=0, help='set by torch.distributed.launch'
+    )
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Build the runner and train."""
+    args = parse_args()
+    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    try:
+        cfg = load_run_config(
+            args.config, launcher=args.launcher, work_dir=args.work_dir, cfg_options=args.cfg_options
+        )
+        if args.amp:
+            cfg.optim_wrapper.type = 'AmpOptimWrapper'
+            cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
+        if args.auto_scale_lr:
+            cfg.auto_scale_lr.enable = True
+        if args.resume is not None:
+            cfg.resume = True
+            cfg.load_from = None if args.resume == 'auto' else args.resume
+        Runner.from_cfg(cfg).train()
+    except UltraSamError as error:
+        raise SystemExit(f'{type(error).__name__}: {error}') from error
+
+
+if __name__ == '__main__':
+    main()

@@ -10,8 +10,9 @@ cd "$(dirname "$0")/.."
 
 kind=${1:-main}
 case $kind in
-    main) venv=.venv newest=12 constraints=constraints.txt ;;
-    classic) venv=.venv-classic newest=11 constraints=constraints-classic.txt ;;
+    main) venv=.venv oldest=10 newest=12 constraints=constraints.txt ;;
+    # Its pins are those of one Python: torch 2.1 has no wheels for a later one.
+    classic) venv=.venv-classic oldest=11 newest=11 constraints=constraints-classic.txt ;;
     *)
         echo "$0: $kind is neither main nor classic" >&2
         exit 2
@@ -25,14 +26,14 @@ fail() {
 }
 
 supports() { # PYTHON: is its version in the range?
-    "$1" -c "import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, $newest))" >/dev/null 2>&1
+    "$1" -c "import sys; sys.exit(not (3, $oldest) <= sys.version_info[:2] <= (3, $newest))" >/dev/null 2>&1
 }
 
 find_python() {
     local candidate
     if [[ -n ${PYTHON:-} ]]; then
         command -v "$PYTHON" >/dev/null || fail "PYTHON=$PYTHON: no such program"
-        supports "$PYTHON" || fail "PYTHON=$PYTHON is $("$PYTHON" --version 2>&1 || true); this needs 3.10 to 3.$newest"
+        supports "$PYTHON" || fail "PYTHON=$PYTHON is $("$PYTHON" --version 2>&1 || true); this needs 3.$oldest to 3.$newest"
         echo "$PYTHON"
         return
     fi
@@ -42,8 +43,8 @@ find_python() {
             return
         fi
     done
-    fail "no Python 3.10 to 3.$newest found; python3 is $(python3 --version 2>&1 || echo missing)." \
-        "Install one and name it: make env PYTHON=python3.11"
+    fail "no Python 3.$oldest to 3.$newest found; python3 is $(python3 --version 2>&1 || echo missing)." \
+        "Install one and name it: make PYTHON=python3.11"
 }
 
 check_tools() { # PYTHON: what compiling mmcv needs

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-ALIAS_TEXT = '# The name of a config without its suffix; the tools load the .py file of the same name beside this one.\n'
+ALIAS_TEXT = '# A config by its bare name: the tools load the .py file of the same name beside this one.\n'
 CONFIG_TEXT = "_base_ = '{target}'\n"
 TOOL_TEXT = """import runpy
 from pathlib import Path

@@ -8,6 +8,7 @@ Examples:
 from __future__ import annotations
 
 import argparse
+import json
 import shutil
 import sys
 import tempfile
@@ -15,6 +16,7 @@ from pathlib import Path
 
 import cv2
 
+from ultrasam.corpus.agnostic import class_agnostic_view
 from ultrasam.errors import UltraSamError
 from ultrasam.simulation import FrameOrder, SimulationSettings, contact_sheet, simulate_frame, write_frames
 
@@ -54,6 +56,9 @@ def main(arguments: list[str] | None = None) -> int:
         shutil.rmtree(out / 'images', ignore_errors=True)
         for name in ('images', 'annotations.json'):
             (Path(scratch) / 'new' / name).replace(out / name)
+    annotations = json.loads((out / 'annotations.json').read_text(encoding='utf-8'))
+    agnostic = json.dumps(class_agnostic_view(annotations), separators=(',', ':'))
+    (out / 'annotations.agnostic.json').write_text(agnostic, encoding='utf-8')
     frames = [simulate_frame(order.seed, settings=order.settings) for order in ORDERS]
     sheet = contact_sheet(frames, columns=5, tile=320)
     cv2.imwrite(str(out / 'contact_sheet.jpg'), sheet[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 82])

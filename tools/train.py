@@ -16,7 +16,7 @@ from mmengine.config import DictAction
 from mmengine.runner import Runner
 
 from ultrasam.errors import UltraSamError
-from ultrasam.launch import load_run_config
+from ultrasam.launch import load_run_config, scale_learning_rate
 
 
 def parse_args() -> argparse.Namespace:
@@ -57,7 +57,7 @@ def main() -> None:
             cfg.optim_wrapper.type = 'AmpOptimWrapper'
             cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
         if args.auto_scale_lr:
-            cfg.auto_scale_lr.enable = True
+            scale_learning_rate(cfg)
         if args.resume is not None:
             cfg.resume = True
             cfg.load_from = None if args.resume == 'auto' else args.resume

@@ -73,6 +73,23 @@ def load_run_config(
     return cfg
 
 
+def scale_learning_rate(cfg: Config) -> None:
+    """Let MMEngine scale the learning rate to the batch size of this run.
+
+    Args:
+        cfg: The config of the run.
+
+    Raises:
+        ConfigError: The config does not say which batch size its learning rate is for.
+    """
+    if 'base_batch_size' not in (cfg.get('auto_scale_lr') or {}):
+        raise ConfigError(
+            f'{cfg.filename}: cannot scale the learning rate; set auto_scale_lr=dict(base_batch_size=...) '
+            'to the batch size that the rate was chosen for.'
+        )
+    cfg.auto_scale_lr.enable = True
+
+
 def distribute_on_cpu(cfg: Config) -> None:
     """Join the processes that torchrun started on a machine without a GPU.
 

@@ -7,6 +7,9 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
+# pixels between pictures
+GAP = 4
+
 
 def fit_tile(picture: np.ndarray, side: int) -> np.ndarray:
     """A picture, shrunk or grown so that its longer side is ``side`` pixels.
@@ -24,14 +27,13 @@ def fit_tile(picture: np.ndarray, side: int) -> np.ndarray:
     return np.repeat(picture[..., None], 3, axis=2) if picture.ndim == 2 else picture
 
 
-def tile_sheet(pictures: Sequence[np.ndarray], *, columns: int, tile: int, gap: int = 4) -> np.ndarray:
+def tile_sheet(pictures: Sequence[np.ndarray], *, columns: int, tile: int) -> np.ndarray:
     """Lay pictures out in rows on black, each centred in its tile.
 
     Args:
         pictures: (H, W) or (H, W, 3), uint8, of any sizes.
         columns: tiles a row.
         tile: side of a tile in pixels.
-        gap: pixels between pictures.
 
     Returns:
         (rows * tile, columns * tile, 3), uint8.
@@ -39,7 +41,7 @@ def tile_sheet(pictures: Sequence[np.ndarray], *, columns: int, tile: int, gap: 
     rows = -(-len(pictures) // columns)
     sheet = np.zeros((rows * tile, columns * tile, 3), np.uint8)
     for i, picture in enumerate(pictures):
-        fitted = fit_tile(picture, tile - gap)
+        fitted = fit_tile(picture, tile - GAP)
         top = i // columns * tile + (tile - fitted.shape[0]) // 2
         left = i % columns * tile + (tile - fitted.shape[1]) // 2
         sheet[top : top + fitted.shape[0], left : left + fitted.shape[1]] = fitted

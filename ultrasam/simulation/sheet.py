@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
+from ultrasam.sheets import GAP, fit_tile, tile_sheet
 from ultrasam.simulation.frame import CATEGORIES, SimulatedFrame
 
 _COLOURS = np.array(
@@ -39,25 +40,13 @@ def contact_sheet(
     Returns:
         ``(rows * tile, columns * tile, 3)`` RGB, uint8.
     """
-    rows = -(-len(frames) // columns)
-    sheet = np.zeros((rows * tile, columns * tile, 3), dtype=np.uint8)
-    for number, frame in enumerate(frames):
-        picture = _tile_picture(frame, tile - 4, outlines)
-        height, width = picture.shape[:2]
-        top = number // columns * tile + (tile - height) // 2
-        left = number % columns * tile + (tile - width) // 2
-        sheet[top : top + height, left : left + width] = picture
-    return sheet
+    return tile_sheet([_tile_picture(frame, tile, outlines) for frame in frames], columns=columns, tile=tile)
 
 
 def _tile_picture(frame: SimulatedFrame, side: int, outlines: bool) -> np.ndarray:
     """One frame at the size of its tile, RGB."""
-    height, width = frame.image.shape[:2]
-    factor = side / max(height, width)
-    size = (max(1, round(width * factor)), max(1, round(height * factor)))
-    picture = cv2.resize(frame.image, size, interpolation=cv2.INTER_AREA)
-    if picture.ndim == 2:
-        picture = np.repeat(picture[..., None], 3, axis=2)
+    picture = fit_tile(frame.image, side - GAP)
+    size = (picture.shape[1], picture.shape[0])
     if not outlines:
         return picture
     for mask, category in zip(frame.masks, frame.categories, strict=True):

@@ -1,0 +1,1 @@
+"""Tools on COCO files; nothing here loads a deep-learning library."""

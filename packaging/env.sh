@@ -69,7 +69,7 @@ fi
 
 if [[ $kind == main ]]; then
     say "installing the pinned packages; the first time this downloads some gigabytes and compiles onedl-mmcv:" \
-        "about five minutes of $MAX_JOBS cores"
+        "five to ten minutes on two cores (here: $MAX_JOBS)"
     uv_install pip setuptools wheel
     uv_install --no-build-isolation-package ultrasam --reinstall-package ultrasam --editable '.[mim,test,dev]'
     # OpenMIM looks for a distribution of this name; it is built from what was just installed.
@@ -77,7 +77,7 @@ if [[ $kind == main ]]; then
     # Both builds of OpenCV are required by others and share their files: the last one wins, and needs no libGL.
     uv_install --no-deps --reinstall-package opencv-python-headless opencv-python-headless
 else
-    say "installing the classic stack; the first time this compiles mmcv 2.1: about ten minutes of $MAX_JOBS cores"
+    say "installing the classic stack; the first time this compiles mmcv 2.1: ten to fifteen minutes (compilers at work: $MAX_JOBS)"
     uv_install torch torchvision numpy setuptools wheel ninja
     FORCE_CUDA=${FORCE_CUDA:-0} uv_install --no-build-isolation \
         mmcv mmengine mmdet mmpretrain openmim opencv-python-headless pytest segment-anything

@@ -39,9 +39,9 @@ class ToyModel(BaseModel):
         super().__init__()
         self.layer = torch.nn.Linear(3, 1)
 
-    def forward(self, x, mode='tensor'):
+    def forward(self, *x, mode='tensor'):
         print(f'world={get_world_size()} backend={get_backend()}', flush=True)
-        return dict(loss=self.layer(torch.stack(list(x))).square().mean())
+        return dict(loss=self.layer(torch.stack(x)).square().mean())
 """
 
 
@@ -83,13 +83,13 @@ def test_learning_rate_is_scaled_only_from_a_known_batch_size():
     scale_learning_rate(cfg)
     assert cfg.auto_scale_lr.enable is True
     with pytest.raises(ConfigError, match='base_batch_size'):
-        scale_learning_rate(Config(dict()))
+        scale_learning_rate(Config({}))
 
 
 def test_distributed_run_outside_torchrun_is_refused(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.delenv('RANK', raising=False)
     with pytest.raises(ConfigError, match='torchrun'):
-        distribute_on_cpu(Config(dict()))
+        distribute_on_cpu(Config({}))
 
 
 @pytest.mark.slow
@@ -100,7 +100,9 @@ def test_two_processes_train_without_a_gpu(tmp_path: Path):
     paths = os.pathsep.join([str(tmp_path), str(ROOT)])
     environment = dict(os.environ, PYTHONPATH=paths, PYTHON=sys.executable, PORT='29641', OMP_NUM_THREADS='1')
     command = [str(ROOT / 'tools' / 'dist_train.sh'), 'toy', '2', '--work-dir', 'out']
-    result = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    result = subprocess.run(
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
     assert result.returncode == 0, result.stderr[-3000:]
     assert result.stdout.count('world=2 backend=gloo') == 4
     assert (tmp_path / 'out' / 'last_checkpoint').is_file()

@@ -15,7 +15,7 @@ from tests.packaging.test_project_files import ROOT, load_by_path
 
 lookup = load_by_path(ROOT / 'packaging' / 'mim_lookup.py')
 BOX_REFINE = 'configs/UltraSAM/UltraSAM_full/UltraSAM_box_refine'
-BUILD = "import sys; from setuptools import build_meta; print(build_meta.build_wheel(sys.argv[1]))"
+BUILD = 'import sys; from setuptools import build_meta; print(build_meta.build_wheel(sys.argv[1]))'
 
 
 def installed_by_pip(wheel: Path, site: Path) -> Path:
@@ -42,14 +42,18 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     command = [sys.executable, '-c', BUILD, str(target)]
     result = subprocess.run(command, cwd=source, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
-    assert not (source / 'build').exists(), 'a build in the checkout would make OpenMIM find each config twice'
+    assert not (source / 'build').exists(), (
+        'a build in the checkout would make OpenMIM find each config twice'
+    )
     (wheel,) = target.glob('*.whl')
     return installed_by_pip(wheel, tmp_path_factory.mktemp('site-packages'))
 
 
 def test_wheel_carries_every_config_and_tool(site: Path):
     for folder in ('configs', 'tools'):
-        ours = {path.relative_to(ROOT) for path in (ROOT / folder).rglob('*') if path.suffix in ('.py', '.sh')}
+        ours = {
+            path.relative_to(ROOT) for path in (ROOT / folder).rglob('*') if path.suffix in ('.py', '.sh')
+        }
         assert len(ours) >= 5
         assert [path for path in sorted(ours) if not (site / 'ultrasam' / '.mim' / path).is_file()] == []
     assert (site / 'ultrasam' / '.mim' / 'model-index.yml').is_file()
@@ -66,7 +70,9 @@ def test_pointer_is_the_same_config(site: Path):
 
 
 @pytest.mark.parametrize('name', ['UltraSAM_box_refine', 'UltraSAM_box_refine.py'])
-def test_mim_finds_config_and_tools_in_a_wheel_install(site: Path, monkeypatch: pytest.MonkeyPatch, name: str):
+def test_mim_finds_config_and_tools_in_a_wheel_install(
+    site: Path, monkeypatch: pytest.MonkeyPatch, name: str
+):
     utils = pytest.importorskip('mim.utils', reason='onedl-mim is not installed')
     if not metadata.packages_distributions().get('mim', [''])[0].startswith('onedl'):
         pytest.skip('the classic openmim looks in ultrasam/.mim, which another test covers')
@@ -116,10 +122,14 @@ def test_lookup_folder_sorts_before_all_that_an_installer_records():
 def test_tool_pointer_runs_the_tool_with_its_arguments(tmp_path: Path):
     tool = tmp_path / 'pkg' / '.mim' / 'tools' / 'deep' / 'say.py'
     tool.parent.mkdir(parents=True)
-    tool.write_text("import sys\nif __name__ == '__main__':\n    print(__file__, sys.argv[1:])\n", encoding='utf-8')
+    tool.write_text(
+        "import sys\nif __name__ == '__main__':\n    print(__file__, sys.argv[1:])\n", encoding='utf-8'
+    )
     lookup.write_pointers('pkg', tmp_path / 'pkg' / '.mim', tmp_path)
     pointer = tmp_path / '+pkg' / '.mim' / 'tools' / 'deep' / 'say.py'
-    result = subprocess.run([sys.executable, str(pointer), 'a', '--b'], capture_output=True, text=True, check=True)
+    result = subprocess.run(
+        [sys.executable, str(pointer), 'a', '--b'], capture_output=True, text=True, check=True
+    )
     assert result.stdout.split(maxsplit=1) == [str(tool), "['a', '--b']\n"]
 
 
@@ -130,7 +140,9 @@ def test_editable_install_has_each_bare_name_once_and_no_config_twice(tmp_path: 
     leaves = lookup.leaf_configs(tmp_path / 'configs')
     assert len(leaves) >= 4
     for leaf in leaves:
-        assert (mim_dir / 'configs' / leaf.with_suffix('')).resolve() == (tmp_path / 'configs' / leaf).resolve()
+        assert (mim_dir / 'configs' / leaf.with_suffix('')).resolve() == (
+            tmp_path / 'configs' / leaf
+        ).resolve()
     found = [name for _, _, names in os.walk(mim_dir, followlinks=True) for name in names]
     assert len(found) == len(leaves)
     assert not [name for name in found if name.endswith('.py')]

@@ -13,7 +13,12 @@ from packaging.version import Version
 
 ROOT = Path(__file__).resolve().parents[2]
 LARGEST_FILE_BYTES = 30_000_000
-REGISTRY_HOSTS = ('pypi' + '.org', 'python' + 'hosted.org', 'conda' + '.anaconda.org', 'download.py' + 'torch.org')
+REGISTRY_HOSTS = (
+    'pypi' + '.org',
+    'python' + 'hosted.org',
+    'conda' + '.anaconda.org',
+    'download.py' + 'torch.org',
+)
 # A home or a work folder of somebody's machine; "/" and the words apart, so that this line does not match itself.
 ABSOLUTE_PATH = re.compile(r'(?<![\w.~:/$}\-])/' + r'(?:home|root|work|Users|workspace)/\w')
 
@@ -81,7 +86,9 @@ def test_setup_states_the_version_of_the_package():
     import ultrasam
 
     assert Version(ultrasam.__version__)
-    assert f"__version__ = '{ultrasam.__version__}'" in (ROOT / 'ultrasam' / '__init__.py').read_text(encoding='utf-8')
+    assert f"__version__ = '{ultrasam.__version__}'" in (ROOT / 'ultrasam' / '__init__.py').read_text(
+        encoding='utf-8'
+    )
 
 
 def test_files_promised_to_users_exist():
@@ -137,7 +144,9 @@ def test_shell_scripts_parse_stop_on_errors_and_can_be_run():
 def test_make_help_lists_every_target():
     text = (ROOT / 'Makefile').read_text(encoding='utf-8')
     targets = set(re.search(r'^\.PHONY: (.+)$', text, re.MULTILINE).group(1).split())
-    listed = subprocess.run(['make', '-C', str(ROOT), 'help'], capture_output=True, text=True, check=True).stdout
+    listed = subprocess.run(
+        ['make', '-C', str(ROOT), 'help'], capture_output=True, text=True, check=True
+    ).stdout
     assert targets == set(re.findall(r'^  make ([a-z-]+)', listed, re.MULTILINE))
 
 

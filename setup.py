@@ -19,7 +19,7 @@ sys.path.insert(0, str(ROOT / 'packaging'))
 from mim_lookup import link_aliases, lookup_folder, write_aliases, write_pointers  # noqa: E402
 
 # What a wheel carries in ultrasam/.mim, so that `mim test ultrasam CONFIG` works from any folder.
-MIM_FILES = ('configs', 'tools', 'model-index.yml')
+MIM_FILES = ('configs', 'tools', 'model-index.yml', 'weights/ultrasam_nano_256.pth')
 
 # The classic stack (mmcv, mmengine, mmdet) has the same import names: install with --no-deps there.
 REQUIREMENTS = [
@@ -38,7 +38,19 @@ REQUIREMENTS = [
 ]
 EXTRAS = {
     'mim': ['onedl-mim>=0.5.1'],  # the one whose look-up of packages packaging/mim_lookup.py answers
+    'dicom': [
+        'pydicom>=3.0',  # the first with pydicom.pixels
+        'pyjpegls>=1.2',  # decodes JPEG-LS; the oldest that pydicom 3 takes
+        'pylibjpeg>=2.0',  # hands JPEG 2000 of more than 8 bits to the next; the oldest that pydicom 3 takes
+        'pylibjpeg-openjpeg>=2.0',  # the oldest that pydicom 3 takes
+    ],
+    'dicom-gpl': [
+        'pylibjpeg>=2.0',  # the oldest that pydicom 3 takes
+        'pylibjpeg-libjpeg>=2.1',  # decodes lossless and 12-bit JPEG; GPL-3.0, so that `dicom` does without
+    ],
+    'volume': ['SimpleITK>=2.5'],  # the oldest that we test
     'test': [
+        'safetensors>=0.4',  # weights in this format are read and written where it is installed
         'pytest>=8',  # the oldest that reads our settings without a warning
         'segment-anything==1.0',  # the reference that parity tests compare with
     ],
@@ -125,5 +137,6 @@ setup(
     install_requires=REQUIREMENTS,
     extras_require=EXTRAS,
     cmdclass={'build': BuildOutsideCheckout, 'build_py': BuildPyWithMim},
+    entry_points={'console_scripts': ['ultrasam = ultrasam.cli.main:main']},
     zip_safe=False,
 )

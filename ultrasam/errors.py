@@ -19,3 +19,11 @@ class AnnotationError(UltraSamError, ValueError):
 
 class PromptError(UltraSamError, ValueError):
     """A prompt that means nothing for its image (outside it, inverted, not finite, empty)."""
+
+
+class InputError(UltraSamError, ValueError):
+    """An image, DICOM file, volume or video that cannot be read as asked."""
+
+
+class OutputError(UltraSamError, RuntimeError):
+    """A result that cannot be written where and how it was asked for."""

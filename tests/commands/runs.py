@@ -22,7 +22,9 @@ def environment(**extra: str) -> dict[str, str]:
     return {**os.environ, 'PATH': path, 'OMP_NUM_THREADS': '2', 'OMP_WAIT_POLICY': 'PASSIVE', **extra}
 
 
-def run(command: Sequence[str], *, cwd: Path = ROOT, timeout: float = 1500) -> subprocess.CompletedProcess[str]:
+def run(
+    command: Sequence[str], *, cwd: Path = ROOT, timeout: float = 1500
+) -> subprocess.CompletedProcess[str]:
     """Run a command to its end, stdout and stderr together."""
     return subprocess.run(
         [str(part) for part in command],

@@ -21,11 +21,13 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A file laid out like the published checkpoint, with seeded weights."""
     path = tmp_path_factory.mktemp('weights') / 'UltraSam.pth'
     meta = dict(epoch=0, iter=30000, seed=0, experiment_name='UltraSAM_point_refine', dataset_meta={})
-    torch.save(dict(meta=meta, state_dict=seeded_state_dict('vit_b_refine'), message_hub=dict()), path)
+    torch.save(dict(meta=meta, state_dict=seeded_state_dict('vit_b_refine'), message_hub={}), path)
     return path
 
 
-def mim_test(checkpoint: Path, root: Path, annotations: str, images: str, out: Path, leaf: str = 'box_refine'):
+def mim_test(
+    checkpoint: Path, root: Path, annotations: str, images: str, out: Path, leaf: str = 'box_refine'
+):
     return run(
         ['mim', 'test', 'mmdet', f'{FULL}/UltraSAM_{leaf}.py', '--checkpoint', checkpoint, '--cfg-options',
          f'test_dataloader.dataset.data_root={root}', f'test_dataloader.dataset.ann_file={annotations}',

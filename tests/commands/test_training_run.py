@@ -30,7 +30,10 @@ def frames(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def train_command(frames: Path, work_dir: Path, *extra: str, iterations: int = ITERATIONS) -> list[str]:
     """The command of the shipped recipe, made small."""
-    arch = 'dict(_delete_=True,embed_dims=64,num_layers=2,num_heads=2,feedforward_channels=128,global_attn_indexes=(0,1))'
+    arch = (
+        'dict(_delete_=True,embed_dims=64,num_layers=2,num_heads=2,feedforward_channels=128,'
+        'global_attn_indexes=(0,1))'
+    )
     options = {
         'model.backbone.arch': arch,
         'train_dataloader.dataset.data_root': frames / 'train',

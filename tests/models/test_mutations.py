@@ -86,7 +86,7 @@ def candidates_in_the_first_pass(patch: pytest.MonkeyPatch) -> dict:
 
 
 def one_mask_in_the_last_pass(patch: pytest.MonkeyPatch) -> dict:
-    patch.setattr(UltraSam, '_candidates', lambda self, i: SINGLE_MASK)
+    patch.setattr(detector_module, 'published_candidates', lambda i, refinements: SINGLE_MASK)
     return {}
 
 

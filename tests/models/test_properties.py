@@ -11,7 +11,7 @@ from mmdet.structures.mask import BitmapMasks
 from mmengine.structures import InstanceData
 
 from tests.golden import model_config
-from ultrasam.errors import ConfigError
+from ultrasam.errors import ConfigError, PromptError
 from ultrasam.models.mask_head import MULTI_MASK
 from ultrasam.structures import Prompt, PromptBatch
 
@@ -243,3 +243,18 @@ def test_unknown_options_are_named(option, value):
     config = model_config(**{option: value})
     with pytest.raises((ConfigError, ValueError), match=str(value)):
         MODELS.build(config)
+
+
+@pytest.mark.parametrize(
+    'prompt, message',
+    [
+        (
+            Prompt(points=[[5, 5], [140, 5]], point_labels=[1, 1]),
+            r'object 1: a click at \(140, 5\) is outside',
+        ),
+        (Prompt(box=[10, 120, 20, 130]), 'object 1: the box .* is outside'),
+    ],
+)
+def test_a_prompt_outside_the_image_is_named(prompt, message):
+    with pytest.raises(PromptError, match=message):
+        tiny_model().test_step(batch_of(item([Prompt(box=[1, 1, 50, 50]), prompt], 0)))

@@ -129,7 +129,11 @@ def test_the_committed_sample_is_what_the_generator_writes(tmp_path: Path) -> No
     assert fresh == committed
     agnostic = json.loads((SAMPLE / 'annotations.agnostic.json').read_text())
     assert agnostic == json.loads((tmp_path / 'annotations.agnostic.json').read_text())
-    assert {a['category_id'] for a in agnostic['annotations']} == {c['id'] for c in agnostic['categories']} == {1}
+    assert (
+        {a['category_id'] for a in agnostic['annotations']}
+        == {c['id'] for c in agnostic['categories']}
+        == {1}
+    )
     names = sorted(path.name for path in (SAMPLE / 'images').iterdir())
     assert names == sorted(path.name for path in (tmp_path / 'images').iterdir())
     assert len(names) == 10

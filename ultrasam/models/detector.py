@@ -18,6 +18,11 @@ from ultrasam.models.postprocess import boxes_of_masks, masks_at_image_size
 from ultrasam.structures import PromptBatch
 
 
+def published_candidates(pass_index: int, refinements: int) -> slice:
+    """The last pass decodes the three candidates, every pass before it one mask."""
+    return MULTI_MASK if pass_index == refinements else SINGLE_MASK
+
+
 @MODELS.register_module()
 class UltraSam(BaseDetector):
     """Promptable segmentation as the published UltraSam does it.
@@ -147,20 +152,21 @@ class UltraSam(BaseDetector):
         )
         if self.interactive:
             return self.interactive.loss(self, embedding, prompts, targets)
-        logits, iou = self.decode(embedding, prompts, mask_prompt=None, candidates=self._candidates(0))
+        logits, iou = self.decode(
+            embedding, prompts, mask_prompt=None, candidates=published_candidates(0, self.num_refinements)
+        )
         losses = self.bbox_head.loss(logits, iou, targets)
         for i in range(self.num_refinements):
             # the mask prompt keeps its gradient, as the published model was trained
             logits, iou = self.decode(
-                embedding, prompts, mask_prompt=logits, candidates=self._candidates(i + 1)
+                embedding,
+                prompts,
+                mask_prompt=logits,
+                candidates=published_candidates(i + 1, self.num_refinements),
             )
             refined = self.bbox_head.loss(logits, iou, targets)
             losses.update({f'{name}.{i}': value for name, value in refined.items()})
         return losses
-
-    def _candidates(self, pass_index: int) -> slice:
-        """Published: the last pass decodes the three candidates, every pass before it one mask."""
-        return MULTI_MASK if pass_index == self.num_refinements else SINGLE_MASK
 
     def predict(
         self, batch_inputs: Tensor, batch_data_samples: SampleList, rescale: bool = True
@@ -194,7 +200,14 @@ class UltraSam(BaseDetector):
         return batch_data_samples
 
     def predict_logits(
-        self, embedding: Tensor, prompts: PromptBatch, samples: Sequence[DetDataSample]
+        self,
+        embedding: Tensor,
+        prompts: PromptBatch,
+        samples: Sequence[DetDataSample],
+        *,
+        mask_prompt: Tensor | None = None,
+        refinements: int | None = None,
+        all_candidates: bool = False,
     ) -> tuple[Tensor, Tensor]:
         """Run all passes of inference and choose by predicted IoU.
 
@@ -202,17 +215,26 @@ class UltraSam(BaseDetector):
             embedding: (B, C, h, w), float, image embeddings.
             prompts: the prompts of M instances.
             samples: B samples that tell the sizes of their images.
+            mask_prompt: (M, 1, 4h, 4w), float, mask logits of an earlier
+                answer, for the first pass.
+            refinements: passes after the first; None for those of the model.
+            all_candidates: the three candidates rather than the best of them.
 
         Returns:
-            Mask logits (M, 1, 4h, 4w) and predicted IoU (M, 1).
+            Mask logits (M, K, 4h, 4w) and predicted IoU (M, K), K = 1 or 3.
         """
-        logits, iou = self.decode(embedding, prompts, mask_prompt=None, candidates=self._candidates(0))
-        if self.num_refinements and self.point_refinement == 'predicted_box' and any(prompts.lone_points):
+        refinements = self.num_refinements if refinements is None else refinements
+        logits, iou = self.decode(
+            embedding, prompts, mask_prompt=mask_prompt, candidates=published_candidates(0, refinements)
+        )
+        if refinements and self.point_refinement == 'predicted_box' and any(prompts.lone_points):
             prompts = prompts.with_boxes(self._predicted_boxes(logits, prompts, samples), prompts.lone_points)
-        for i in range(self.num_refinements):
+        for i in range(1, refinements + 1):
             logits, iou = self.decode(
-                embedding, prompts, mask_prompt=logits, candidates=self._candidates(i + 1)
+                embedding, prompts, mask_prompt=logits, candidates=published_candidates(i, refinements)
             )
+        if all_candidates:
+            return logits, iou
         best = iou.argmax(1, keepdim=True)
         return logits.gather(1, best[..., None, None].expand(-1, -1, *logits.shape[2:])), iou.gather(1, best)
 
@@ -253,6 +275,8 @@ class UltraSam(BaseDetector):
                 raise ConfigError(
                     'a sample came without prompts: end the pipeline with SamplePrompts and PackPromptedInputs'
                 )
+            for i, prompt in enumerate(sample.gt_instances.prompts):
+                prompt.check_inside(sample.img_shape[:2], f'{sample.get("img_path", "an image")}, object {i}')
         return PromptBatch.from_prompts([sample.gt_instances.prompts for sample in samples], device)
 
     @staticmethod

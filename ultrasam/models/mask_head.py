@@ -27,7 +27,8 @@ class SamMaskHead(BaseModule):
     """Predicts masks as products of an upscaled image map and one hypernetwork a mask token.
 
     Args:
-        loss_dice: config of the Dice loss on mask probabilities.
+        loss_dice: config of the Dice loss on mask probabilities; None, here and
+            below, builds a head for inference alone.
         loss_focal: config of the focal loss on mask logits.
         loss_iou: config of the loss between predicted and true IoU.
         embed_dims: width of the decoder.
@@ -44,9 +45,9 @@ class SamMaskHead(BaseModule):
     def __init__(
         self,
         *,
-        loss_dice: dict,
-        loss_focal: dict,
-        loss_iou: dict,
+        loss_dice: dict | None = None,
+        loss_focal: dict | None = None,
+        loss_iou: dict | None = None,
         embed_dims: int = 256,
         iou_head_dims: int = 256,
         mask_upsampling: str = 'binary',
@@ -70,9 +71,13 @@ class SamMaskHead(BaseModule):
             Mlp(embed_dims, embed_dims, embed_dims, eighth) for _ in range(NUM_MASKS)
         )
         self.iou_prediction_head = Mlp(embed_dims, iou_head_dims, iou_head_dims, NUM_MASKS)
-        self.loss_dice = MODELS.build(loss_dice)
-        self.loss_focal = MODELS.build(loss_focal)
-        self.loss_iou = MODELS.build(loss_iou)
+        self.losses = nn.ModuleDict(
+            {
+                name: MODELS.build(config)
+                for name, config in (('dice', loss_dice), ('focal', loss_focal), ('iou', loss_iou))
+                if config is not None
+            }
+        )
 
     def forward(self, tokens: Tensor, image: Tensor, *, candidates: slice) -> tuple[Tensor, Tensor]:
         """Predict masks and their quality.
@@ -110,7 +115,14 @@ class SamMaskHead(BaseModule):
         Returns:
             ``loss_dice`` (V-Net form, Milletari et al. 2016), ``loss_focal``
             (Lin et al. 2017) and ``loss_iou``.
+
+        Raises:
+            ConfigError: the head was built without losses.
         """
+        if len(self.losses) < 3:
+            raise ConfigError(
+                'a mask head without losses cannot train: give it loss_dice, loss_focal and loss_iou'
+            )
         logits, predicted_iou = logits.float(), predicted_iou.float()
         with torch.no_grad():
             true_iou = mask_iou(logits > 0, targets[:, None] > 0)
@@ -121,9 +133,9 @@ class SamMaskHead(BaseModule):
         instances = reduce_mean(logits.new_tensor(float(len(logits)))).clamp(min=1e-6)
         pixels = instances * targets.shape[1]
         return dict(
-            loss_dice=self.loss_dice(picked, targets, avg_factor=instances),
-            loss_focal=self.loss_focal(picked.reshape(-1, 1), targets.reshape(-1, 1), avg_factor=pixels),
-            loss_iou=self.loss_iou(predicted_iou.gather(1, best), true_iou, avg_factor=instances),
+            loss_dice=self.losses['dice'](picked, targets, avg_factor=instances),
+            loss_focal=self.losses['focal'](picked.reshape(-1, 1), targets.reshape(-1, 1), avg_factor=pixels),
+            loss_iou=self.losses['iou'](predicted_iou.gather(1, best), true_iou, avg_factor=instances),
         )
 
 

@@ -73,6 +73,30 @@ class Prompt:
         object.__setattr__(self, 'point_labels', labels)
         object.__setattr__(self, 'box', box)
 
+    def check_inside(self, size_hw: tuple[int, int], name: str) -> None:
+        """Refuse a prompt that points at nothing of its image.
+
+        Args:
+            size_hw: height and width of the resized image within the input.
+            name: of the image and the object, for the message.
+
+        Raises:
+            PromptError: a click outside the image, or a box that does not touch it.
+        """
+        limit = np.array(size_hw[::-1], np.float32) + 1.0  # a mask may be a pixel larger than its image
+        outside = ((self.points < 0) | (self.points > limit)).any(1)
+        if outside.any():
+            x, y = self.points[outside][0]
+            raise PromptError(
+                f'{name}: a click at ({x:g}, {y:g}) is outside the image of {size_hw[1]} x {size_hw[0]} pixels '
+                '(as resized for the network)'
+            )
+        if self.box is not None and ((self.box[2:] < 0).any() or (self.box[:2] > limit).any()):
+            raise PromptError(
+                f'{name}: the box {self.box.tolist()} is outside the image of {size_hw[1]} x {size_hw[0]} pixels '
+                '(as resized for the network)'
+            )
+
     @property
     def is_lone_point(self) -> bool:
         """Whether this is exactly one positive click, the point prompt of the published model."""

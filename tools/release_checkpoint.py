@@ -1,0 +1,56 @@
+r"""Write the weights of a training checkpoint as a small file to hand on.
+
+Examples:
+  python tools/release_checkpoint.py work_dirs/nano/iter_3000.pth weights/ultrasam_nano_256.pth \\
+      --config configs/UltraSAM/nano/ultrasam_nano_256.py --note licence=Apache-2.0 trained_on="simulated frames"
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from mmengine.config import Config
+
+from ultrasam.checkpoints.release import write_release
+from ultrasam.errors import UltraSamError
+
+
+def parse_args() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('checkpoint', type=Path, help='checkpoint of a training run')
+    parser.add_argument('out', type=Path, help='file to write')
+    parser.add_argument('--config', required=True, help='config it was trained with')
+    parser.add_argument(
+        '--note', nargs='*', default=[], metavar='KEY=TEXT', help='what to say about the weights'
+    )
+    parser.add_argument('--full', action='store_true', help='keep float32 (default: float16)')
+    parser.add_argument('--overwrite', action='store_true', help='replace a file that is there')
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Strip, note, write."""
+    args = parse_args()
+    model = Config.fromfile(args.config).model
+    note = {
+        'name': Path(args.config).stem,
+        'mlp_skip': model.decoder.mlp_skip,
+        'point_refinement': model.get('point_refinement', 'predicted_box'),
+        **dict(item.split('=', 1) for item in args.note),
+    }
+    try:
+        parameters = write_release(
+            args.checkpoint, args.out, note=note, half=not args.full, overwrite=args.overwrite
+        )
+    except UltraSamError as error:
+        raise SystemExit(f'{type(error).__name__}: {error}') from error
+    sys.stdout.write(f'{args.out}: {parameters:,} values, {args.out.stat().st_size / 1e6:.1f} MB, {note}\n')
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,165 @@
+"""``ultrasam predict``: masks for clicks and boxes."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from ultrasam.errors import PromptError
+from ultrasam.structures.frames import ObjectPrompt
+
+EXAMPLES = """examples:
+  ultrasam predict frame.png --point 210 145 --out result
+  ultrasam predict frame.png --box 120 80 260 210 --negative 250 200 --out result
+  ultrasam predict frame.png --box 120 80 260 210 --box 300 90 380 170 --out result --format overlay csv
+  ultrasam predict scans/ --prompts prompts.json --out result --format mask coco
+  ultrasam predict cine.dcm --point 210 145 --propagate --out result --format overlay csv
+  ultrasam predict volume.nii.gz --axis 0 --box 120 80 260 210 --propagate --out result --format nifti
+
+prompts.json maps file names to lists of objects:
+  {"a.png": [{"box": [120, 80, 260, 210]}, {"points": [[300, 95], [310, 60]], "labels": [1, 0]}]}
+
+coordinates are pixels of the image as it is; x goes right, y down, the first pixel is 0 0.
+exit codes: 0 done, 2 wrong use, 3 some files could not be done (they are named), 4 nothing could be done.
+"""
+SOME_FAILED = 3
+
+
+def add_parser(commands: argparse._SubParsersAction) -> None:
+    """Add the sub-command."""
+    parser = commands.add_parser(
+        'predict',
+        help='masks for clicks and boxes',
+        description='Segment what clicks and boxes point at: images, DICOM, volumes, videos; no ground truth.',
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument('inputs', nargs='+', metavar='INPUT', help='files, folders or patterns')
+    prompt = parser.add_argument_group('prompts')
+    prompt.add_argument('--box', nargs=4, type=float, action='append', default=[], metavar=('X1', 'Y1', 'X2', 'Y2'),
+                        help='box round an object; give it again for the next object')  # fmt: skip
+    prompt.add_argument('--point', nargs=2, type=float, action='append', default=[], metavar=('X', 'Y'),
+                        help='click on the object; several clicks are one object')  # fmt: skip
+    prompt.add_argument('--negative', nargs=2, type=float, action='append', default=[], metavar=('X', 'Y'),
+                        help='click off the object')  # fmt: skip
+    prompt.add_argument('--prompts', type=Path, metavar='FILE', help='JSON file of prompts for each input')
+    prompt.add_argument(
+        '--propagate', action='store_true', help='prompt each frame by the masks of the one before'
+    )
+    result = parser.add_argument_group('results')
+    result.add_argument('--out', type=Path, required=True, metavar='DIR', help='folder of the results')
+    result.add_argument('--format', nargs='+', default=['overlay', 'mask', 'csv'], metavar='NAME',
+                        help='overlay, mask, coco, nifti, csv (default: overlay mask csv)')  # fmt: skip
+    result.add_argument('--overwrite', action='store_true', help='replace results that are there')
+    model = parser.add_argument_group('model')
+    model.add_argument(
+        '--checkpoint', type=Path, help='weights (default: the small demonstration that ships)'
+    )
+    model.add_argument('--config', type=Path, help='config of the model (default: read from the weights)')
+    model.add_argument('--device', help='cpu, cuda, cuda:1, mps (default: the best there is)')
+    model.add_argument('--precision', default='auto', choices=['auto', 'fp32', 'bf16'], help='default: auto')
+    model.add_argument('--refinements', type=int, help='passes after the first (default: those of the model)')
+    model.add_argument('--upsampling', default='logits', choices=['logits', 'binary'],
+                       help='binary: as the published figures were made (default: logits)')  # fmt: skip
+    model.add_argument('--batch-size', type=int, default=1, help='frames encoded at once (default: 1)')
+    model.add_argument('--cache', type=Path, metavar='DIR', help='keep image embeddings here')
+    reading = parser.add_argument_group('reading')
+    reading.add_argument(
+        '--axis', type=int, choices=[0, 1, 2], help='axis along which a volume is cut: 0 z, 1 y, 2 x'
+    )
+    reading.add_argument(
+        '--window', nargs=2, type=float, metavar=('LOWEST', 'HIGHEST'), help='gray values to show'
+    )
+    parser.set_defaults(run=run)
+
+
+def prompts_of_line(args: argparse.Namespace) -> list[ObjectPrompt]:
+    """The objects that the command line points at.
+
+    Raises:
+        PromptError: none, or clicks together with several boxes.
+    """
+    if args.box and (args.point or args.negative) and len(args.box) > 1:
+        raise PromptError(
+            'clicks with several boxes: which object are they for? Give the prompts in a file (--prompts)'
+        )
+    clicks = args.point + args.negative
+    labels = [1] * len(args.point) + [0] * len(args.negative)
+    if len(args.box) > 1:
+        return [ObjectPrompt(box_xyxy=box) for box in args.box]
+    box = args.box[0] if args.box else None
+    if box is None and not args.point:
+        raise PromptError('no prompt: give --point, --box, or --prompts FILE')
+    return [ObjectPrompt(points_xy=clicks, point_labels=labels, box_xyxy=box)]
+
+
+class FilePrompts:
+    """The prompts of a file, by its name in a prompt file or the same for all.
+
+    Args:
+        args: the command line.
+
+    Raises:
+        PromptError: no prompt, both kinds of prompt, or a prompt file that cannot be used.
+    """
+
+    def __init__(self, args: argparse.Namespace) -> None:
+        from ultrasam.inference.prompts import read_prompt_file
+
+        if args.prompts is not None and (args.box or args.point or args.negative):
+            raise PromptError('prompts on the line and in a file: give one of them')
+        self.by_name = None if args.prompts is None else read_prompt_file(args.prompts)
+        self.same = prompts_of_line(args) if args.prompts is None else []
+        self.source = args.prompts
+
+    def __call__(self, path: Path) -> Sequence[ObjectPrompt]:
+        """The prompts of one input."""
+        if self.by_name is None:
+            return self.same
+        for key in (str(path), path.as_posix(), path.name, path.stem):
+            if key in self.by_name:
+                return self.by_name[key]
+        raise PromptError(f'{path}: {self.source} has no entry for it (looked for {path.name})')
+
+
+def run(args: argparse.Namespace) -> int:
+    """Predict on every input and report."""
+    from tqdm import tqdm
+
+    from ultrasam.inference.batch import ReadOptions, plan_files, segment_files
+    from ultrasam.inference.inferencer import UltraSamInferencer
+    from ultrasam.inference.readers import find_inputs
+    from ultrasam.inference.writers import ResultWriter
+
+    prompts = FilePrompts(args)
+    options = ReadOptions(axis=args.axis, window=None if args.window is None else tuple(args.window))
+    counts, faults = plan_files(find_inputs(args.inputs), options)
+    with ResultWriter(args.out, formats=args.format, overwrite=args.overwrite) as writer:
+        writer.plan(counts)
+        inferencer = UltraSamInferencer(
+            args.checkpoint,
+            model=args.config,
+            device=args.device,
+            precision=args.precision,
+            mask_upsampling=args.upsampling,
+            cache_dir=args.cache,
+        )
+        with tqdm(total=len(counts), unit='file', disable=len(counts) < 2) as bar:
+            faults += segment_files(
+                inferencer,
+                list(counts),
+                prompts,
+                writer,
+                options=options,
+                propagate=args.propagate,
+                refinements=args.refinements,
+                batch_size=args.batch_size,
+                progress=lambda _: bar.update(),
+            )
+    bad = {fault.path for fault in faults}
+    sys.stdout.write(f'{sum(path not in bad for path in counts)} files segmented: {args.out}\n')
+    for fault in faults:
+        sys.stderr.write(f'not done: {fault.message}\n')
+    return SOME_FAILED if faults else 0

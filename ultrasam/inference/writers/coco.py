@@ -1,0 +1,115 @@
+"""One COCO file for all frames of a run, with the frames beside it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pycocotools import mask as coco_mask
+
+from ultrasam.inference.writers.files import Spool, path_text, replacing, write_bytes
+from ultrasam.inference.writers.formats import ResultFormat
+from ultrasam.inference.writers.names import ResultFile
+from ultrasam.inference.writers.pictures import png_bytes
+from ultrasam.structures import Frame, ObjectPrompt, Segmentation
+
+_HEAD = {
+    'info': {'description': 'Masks predicted by UltraSam from the prompts given with each'},
+    'licenses': [],
+    'categories': [{'id': 1, 'name': 'object', 'supercategory': 'none'}],
+}
+
+
+class CocoFormat(ResultFormat):
+    """``coco.json``, and every frame as it was segmented in ``images/``.
+
+    Together they are a data set to train on: ``data_root`` is the output folder, ``ann_file='coco.json'``,
+    ``data_prefix=dict(img='images')``. Every object that was prompted has its annotation, with run
+    lengths, ``score`` and ``predicted_iou`` (the same number) and its ``prompt``; that of an empty mask
+    has area 0, which loaders leave out. Records wait on disk, not in memory, until the run ends.
+    """
+
+    folder_name = 'images'
+    run_file_name = 'coco.json'
+
+    def __init__(self, out_dir: Path, *, overwrite: bool) -> None:
+        super().__init__(out_dir, overwrite=overwrite)
+        self._images, self._annotations = Spool(out_dir), Spool(out_dir)
+        self._num_images = self._num_annotations = 0
+
+    def write(self, file: ResultFile, frame: Frame, segmentation: Segmentation) -> None:
+        """Write the frame, and keep its records."""
+        target = self.path_of(file.frame_name(frame.index))
+        write_bytes(target, png_bytes(frame.image), overwrite=self.overwrite)
+        separator = ',\n' if self._num_images else '\n'
+        self._num_images += 1
+        record = _image_record(self._num_images, Path(target.name), frame)
+        self._images.add(separator + json.dumps(record, allow_nan=False))
+        for annotation in _annotations(segmentation):
+            separator = ',\n' if self._num_annotations else '\n'
+            self._num_annotations += 1
+            annotation = {'id': self._num_annotations, 'image_id': self._num_images, **annotation}
+            self._annotations.add(separator + json.dumps(annotation, allow_nan=False))
+
+    def close(self) -> None:
+        """Publish ``coco.json``."""
+        with (
+            replacing(self.run_file, overwrite=self.overwrite) as path,
+            path.open('w', encoding='utf-8') as file,
+        ):
+            file.write(json.dumps(_HEAD)[:-1])
+            for section, spool in (('images', self._images), ('annotations', self._annotations)):
+                file.write(f',\n"{section}": [')
+                spool.copy_to(file)
+                file.write('\n]')
+            file.write('}\n')
+        self.discard()
+
+    def discard(self) -> None:
+        """Forget the records."""
+        self._images.close()
+        self._annotations.close()
+
+
+def _image_record(image_id: int, file_name: Path, frame: Frame) -> dict[str, Any]:
+    height, width = frame.size_hw
+    return {
+        'id': image_id,
+        'file_name': path_text(file_name),
+        'height': height,
+        'width': width,
+        'source': path_text(frame.source),
+        'frame': frame.index,
+        'spacing_mm': None if frame.spacing_mm is None else [float(value) for value in frame.spacing_mm],
+    }
+
+
+def _annotations(segmentation: Segmentation) -> Iterator[dict[str, Any]]:
+    for mask, score, prompt in zip(
+        segmentation.masks, segmentation.scores, segmentation.prompts, strict=True
+    ):
+        rle = coco_mask.encode(np.asfortranarray(mask, np.uint8))
+        score = round(float(score), 6) if np.isfinite(score) else None
+        yield {
+            'category_id': 1,
+            'segmentation': {'size': rle['size'], 'counts': rle['counts'].decode('ascii')},
+            'bbox': coco_mask.toBbox(rle).tolist(),
+            'area': float(coco_mask.area(rle)),
+            'iscrowd': 0,
+            'score': score,
+            'predicted_iou': score,
+            'prompt': _prompt_record(prompt),
+        }
+
+
+def _prompt_record(prompt: ObjectPrompt) -> dict[str, Any]:
+    """The prompt in pixels of the frame, from the centre of the first one; of mask logits only that there were."""
+    return {
+        'points_xy': np.asarray(prompt.points_xy).tolist(),
+        'point_labels': np.asarray(prompt.point_labels).tolist(),
+        'box_xyxy': None if prompt.box_xyxy is None else np.asarray(prompt.box_xyxy).tolist(),
+        'with_mask': prompt.mask_logits is not None,
+    }

@@ -1,0 +1,125 @@
+"""Files that appear whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import IO
+
+from ultrasam.errors import OutputError
+
+_CHUNK = 1 << 20
+
+
+@contextlib.contextmanager
+def replacing(target: Path, *, overwrite: bool) -> Iterator[Path]:
+    """A path to write to, which takes the place of ``target`` once the block ends without error.
+
+    Args:
+        target: the file to publish; its name may end in any suffix, the path given has the same one.
+        overwrite: whether it may exist already.
+
+    Yields:
+        A path in the same folder. It is removed if the block fails.
+
+    Raises:
+        OutputError: the file exists and must not be overwritten, or cannot be written.
+    """
+    refuse_existing([target], overwrite=overwrite)
+    temporary = target.with_name(f'.{os.getpid()}.{target.name}')
+    try:
+        yield temporary
+        refuse_existing([target], overwrite=overwrite)
+        os.replace(temporary, target)
+    except OSError as error:
+        raise _cannot_write(target, error) from error
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def write_bytes(target: Path, content: bytes, *, overwrite: bool) -> None:
+    """Publish a file of the given content; raises as :func:`replacing` does."""
+    with replacing(target, overwrite=overwrite) as path:
+        path.write_bytes(content)
+
+
+def refuse_existing(targets: Iterable[Path], *, overwrite: bool) -> None:
+    """See that results are not there yet.
+
+    Raises:
+        OutputError: one exists, and ``overwrite`` is false.
+    """
+    if overwrite:
+        return
+    for target in targets:
+        if os.path.lexists(target):
+            raise OutputError(
+                f'{target} exists already: choose another output folder, remove it, or allow it to be overwritten (--overwrite)'
+            )
+
+
+def make_folder(folder: Path) -> None:
+    """Create a folder, with those above it, and see that files can be written into it.
+
+    Raises:
+        OutputError: it cannot be created or written to.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise OutputError(
+            f'no results can be written to {folder} ({error.strerror or error}): '
+            'choose another output folder, or mend its permissions'
+        ) from error
+
+
+class Spool:
+    """Text that grows on disk, nameless and gone with the process, until it is copied into a file.
+
+    Args:
+        folder: of the file that it will go to.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        # the file lives as long as the spool, so no block can hold it
+        self._file: IO[str] = tempfile.TemporaryFile('w+', encoding='utf-8', newline='', dir=folder)  # noqa: SIM115
+
+    def add(self, text: str) -> None:
+        """Append ``text``.
+
+        Raises:
+            OutputError: the disk is full, or fails.
+        """
+        try:
+            self._file.write(text)
+        except OSError as error:
+            raise _cannot_write(self._folder, error) from error
+
+    def copy_to(self, file: IO[str]) -> None:
+        """Append everything to an open file."""
+        self._file.seek(0)
+        shutil.copyfileobj(self._file, file, _CHUNK)
+
+    def close(self) -> None:
+        """Forget the text."""
+        with contextlib.suppress(OSError):
+            self._file.close()
+
+
+def path_text(path: Path) -> str:
+    """A path with forward slashes, as text that any file can hold: bytes that are no UTF-8 are replaced."""
+    return os.fsencode(path.as_posix()).decode('utf-8', 'replace')
+
+
+def _cannot_write(target: Path, error: OSError) -> OutputError:
+    return OutputError(
+        f'{target} cannot be written ({error.strerror or error}): see to the disk, then run again'
+    )

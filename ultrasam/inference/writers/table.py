@@ -1,0 +1,95 @@
+"""One table of measurements for all objects of a run."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+from ultrasam.inference.measurements import Measurement, measure
+from ultrasam.inference.writers.files import Spool, path_text, replacing
+from ultrasam.inference.writers.formats import ResultFormat
+from ultrasam.inference.writers.names import ResultFile
+from ultrasam.structures import Frame, Segmentation
+
+COLUMNS = (
+    'file',
+    'frame',
+    'object',
+    'unit',
+    'area',
+    'longest_axis',
+    'perpendicular_axis',
+    'perimeter',
+    'ellipse_major',
+    'ellipse_minor',
+    'ellipse_angle_deg',
+    'ellipse_circumference',
+    'centroid_x',
+    'centroid_y',
+    'box_x',
+    'box_y',
+    'box_width',
+    'box_height',
+    'predicted_iou',
+)
+# a ten-thousandth of a millimetre or of a pixel
+_DECIMALS = 4
+
+
+class TableFormat(ResultFormat):
+    """``measurements.csv``: one row an object, numbered from 1 as in the mask files.
+
+    Lengths are in the unit of the row, millimetres where the file tells its spacing and else pixels, the
+    area in its square. Cells without a value, as the centroid of an empty mask, are empty.
+    """
+
+    run_file_name = 'measurements.csv'
+
+    def __init__(self, out_dir: Path, *, overwrite: bool) -> None:
+        super().__init__(out_dir, overwrite=overwrite)
+        self._rows = Spool(out_dir)
+        self._rows.add(_line(COLUMNS))
+
+    def write(self, file: ResultFile, frame: Frame, segmentation: Segmentation) -> None:
+        """Measure the masks, and keep their rows."""
+        for index, (mask, score) in enumerate(zip(segmentation.masks, segmentation.scores, strict=True)):
+            sizes = _cells(measure(mask, frame.spacing_mm))
+            self._rows.add(_line([path_text(frame.source), frame.index, index + 1, *sizes, f'{score:.4f}']))
+
+    def close(self) -> None:
+        """Publish ``measurements.csv``."""
+        with (
+            replacing(self.run_file, overwrite=self.overwrite) as path,
+            path.open('w', encoding='utf-8', newline='') as file,
+        ):
+            self._rows.copy_to(file)
+        self.discard()
+
+    def discard(self) -> None:
+        """Forget the rows."""
+        self._rows.close()
+
+
+def _cells(sizes: Measurement) -> list[str | float]:
+    """Unit and numbers, in the order of the columns."""
+    numbers = (
+        sizes.area,
+        sizes.longest_axis,
+        sizes.perpendicular_axis,
+        sizes.perimeter,
+        sizes.ellipse_major,
+        sizes.ellipse_minor,
+        sizes.ellipse_angle_deg,
+        sizes.ellipse_circumference,
+        *(sizes.centroid_xy or (None,) * 2),
+        *(sizes.box_xywh or (None,) * 4),
+    )
+    return [sizes.unit, *('' if number is None else round(number, _DECIMALS) for number in numbers)]
+
+
+def _line(cells: Sequence[object]) -> str:
+    text = io.StringIO(newline='')
+    csv.writer(text, lineterminator='\n').writerow(cells)
+    return text.getvalue()

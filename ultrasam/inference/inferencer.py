@@ -319,13 +319,13 @@ class UltraSamInferencer:
 
 
 def _mask_prompt(prompt: ObjectPrompt, size: int, index: int) -> Tensor:
-    logits = np.asarray(prompt.mask_logits, np.float32).reshape(-1, *np.shape(prompt.mask_logits)[-2:])
-    if logits.shape != (1, size, size) or not np.isfinite(logits).all():
+    logits = np.asarray(prompt.mask_logits, np.float32)
+    if logits.shape[-2:] != (size, size) or logits.size != size * size or not np.isfinite(logits).all():
         raise PromptError(
-            f'object {index}: mask_logits of shape {np.shape(prompt.mask_logits)}: '
+            f'object {index}: mask_logits of shape {logits.shape}: '
             f'give the logits of an earlier answer of this model, (1, {size}, {size}), all finite'
         )
-    return torch.from_numpy(logits)
+    return torch.from_numpy(logits.reshape(1, size, size))
 
 
 def _checked_image(image: Any) -> np.ndarray:

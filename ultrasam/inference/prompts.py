@@ -46,7 +46,7 @@ def network_prompt(prompt: ObjectPrompt, sample: DetDataSample, input_size: int,
         box = box * np.tile(scale, 2) + 0.5
     if box is None and not len(points):
         box = _box_of_logits(np.asarray(prompt.mask_logits), input_size, name)
-    return Prompt(points=points * scale + 0.5, point_labels=prompt.point_labels, box=box)
+    return Prompt(points=points * scale + 0.5, point_labels=np.asarray(prompt.point_labels), box=box)
 
 
 def _box_of_logits(logits: np.ndarray, input_size: int, name: str) -> np.ndarray:

@@ -59,7 +59,8 @@ def refuse_existing(targets: Iterable[Path], *, overwrite: bool) -> None:
     for target in targets:
         if os.path.lexists(target):
             raise OutputError(
-                f'{target} exists already: choose another output folder, remove it, or allow it to be overwritten (--overwrite)'
+                f'{target} exists already: choose another output folder, remove it, '
+                'or allow it to be overwritten (--overwrite)'
             )
 
 

@@ -15,9 +15,12 @@ import sys
 from pathlib import Path
 
 import cv2
+import numpy as np
 from mmengine.runner import Runner
 
 from ultrasam.errors import UltraSamError
+from ultrasam.evaluation import prompted
+from ultrasam.inference import UltraSamInferencer
 from ultrasam.launch import load_run_config
 from ultrasam.sheets import tile_sheet
 
@@ -39,6 +42,17 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def dice_table() -> str:
+    """Dice of the inferencer, which sees images and prompts alone, for points and for boxes."""
+    inferencer = UltraSamInferencer(CHECKPOINT)
+    frames = list(prompted.encoded_frames(inferencer, SAMPLES / 'annotations.json', SAMPLES / 'images'))
+    lines = ['', 'Dice of every structure, without ground truth given:']
+    for name, rule in prompted.RULES.items():
+        scores = prompted.dice_of_rule(inferencer, frames, rule)
+        lines.append(f'  {name:12} mean {np.mean(scores):.3f}   worst {min(scores):.3f}')
+    return '\n'.join(lines)
+
+
 def main() -> None:
     """Run the published evaluation on the sample dataset."""
     args = parse_args()
@@ -58,6 +72,7 @@ def main() -> None:
         config = load_run_config(str(CONFIG), work_dir=str(args.out), cfg_options=options)
         runner = Runner.from_cfg(config)
         metrics = runner.test()
+        table = dice_table()
     except UltraSamError as error:
         raise SystemExit(f'{type(error).__name__}: {error}') from error
     pictures = sorted((Path(runner.log_dir) / 'pictures').glob('*.*'))
@@ -66,7 +81,9 @@ def main() -> None:
     sys.stdout.write(
         f'\nsegm mAP@50 {metrics["coco/segm_mAP_50"]:.3f}, segm mAP {metrics["coco/segm_mAP"]:.3f}\n'
     )
-    sys.stdout.write(f'{len(pictures)} pictures: {pictures[0].parent}\nall on one sheet: {sheet}\n')
+    sys.stdout.write(
+        f'{table}\n\n{len(pictures)} pictures: {pictures[0].parent}\nall on one sheet: {sheet}\n'
+    )
 
 
 if __name__ == '__main__':

@@ -1,7 +1,7 @@
 r"""Write the weights of a training checkpoint as a small file to hand on.
 
 Examples:
-  python tools/release_checkpoint.py work_dirs/nano/iter_3000.pth weights/ultrasam_nano_256.pth \\
+  python tools/release_checkpoint.py work_dirs/nano/iter_2000.pth weights/ultrasam_nano_256.pth \\
       --config configs/UltraSAM/nano/ultrasam_nano_256.py --note licence=Apache-2.0 trained_on="simulated frames"
 """
 

@@ -30,12 +30,12 @@ def frames(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def train_command(frames: Path, work_dir: Path, *extra: str, iterations: int = ITERATIONS) -> list[str]:
     """The command of the shipped recipe, made small."""
-    arch = (
-        'dict(_delete_=True,embed_dims=64,num_layers=2,num_heads=2,feedforward_channels=128,'
-        'global_attn_indexes=(0,1))'
-    )
     options = {
-        'model.backbone.arch': arch,
+        'model.backbone.arch.embed_dims': 64,
+        'model.backbone.arch.num_layers': 2,
+        'model.backbone.arch.num_heads': 2,
+        'model.backbone.arch.feedforward_channels': 128,
+        'model.backbone.arch.global_attn_indexes': '[0,1]',
         'train_dataloader.dataset.data_root': frames / 'train',
         'val_dataloader.dataset.data_root': frames / 'val',
         'train_dataloader.num_workers': 0,
@@ -79,6 +79,7 @@ def test_killed_and_resumed_it_goes_on(frames: Path, tmp_path: Path):
     )  # fmt: skip
     deadline = time.monotonic() + 600
     while not (work_dir / 'iter_40.pth').exists() and time.monotonic() < deadline:
+        assert process.poll() is None, 'the run ended before it could be killed'
         time.sleep(0.2)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()

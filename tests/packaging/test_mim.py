@@ -33,7 +33,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder like site-packages, with ultrasam installed from a wheel that is built here, offline."""
     source = tmp_path_factory.mktemp('source')
     ignore = shutil.ignore_patterns('__pycache__', '.mim', '*.egg-info')
-    for folder in ('configs', 'tools', 'packaging', 'ultrasam'):
+    for folder in ('configs', 'tools', 'packaging', 'ultrasam', 'weights'):
         shutil.copytree(ROOT / folder, source / folder, ignore=ignore)
     for path in ROOT.iterdir():
         if path.is_file():
@@ -56,7 +56,8 @@ def test_wheel_carries_every_config_and_tool(site: Path):
         }
         assert len(ours) >= 5
         assert [path for path in sorted(ours) if not (site / 'ultrasam' / '.mim' / path).is_file()] == []
-    assert (site / 'ultrasam' / '.mim' / 'model-index.yml').is_file()
+    for file in ('model-index.yml', 'weights/ultrasam_nano_256.pth'):
+        assert (site / 'ultrasam' / '.mim' / file).is_file()
 
 
 def test_wheel_has_nothing_but_the_package_and_its_pointers(site: Path):

@@ -94,7 +94,7 @@ def test_setup_states_the_version_of_the_package():
 def test_files_promised_to_users_exist():
     names = re.search(r'MIM_FILES = \((.*)\)', '\n'.join(setup_lines())).group(1)
     promised = re.findall(r"'([^']+)'", names)
-    assert promised == ['configs', 'tools', 'model-index.yml']
+    assert promised == ['configs', 'tools', 'model-index.yml', 'weights/ultrasam_nano_256.pth']
     for line in (ROOT / 'MANIFEST.in').read_text(encoding='utf-8').splitlines():
         kind, *rest = line.split()
         if kind in ('include', 'graft'):

@@ -10,6 +10,7 @@ import pytest
 from tests.golden import ROOT
 from ultrasam.evaluation import prompted
 from ultrasam.inference import UltraSamInferencer
+from ultrasam.inference.prompts import box_of_mask
 
 
 def square(top: int, left: int, side: int, shape=(60, 80)) -> np.ndarray:
@@ -28,7 +29,7 @@ def test_dice_of_known_masks():
 
 def test_box_and_innermost_pixel():
     mask = square(10, 20, 21)
-    assert prompted.box_of(mask).tolist() == [20, 10, 41, 31]
+    assert box_of_mask(mask).tolist() == [20, 10, 41, 31]
     assert prompted.innermost_pixel(mask) == (30, 20)
 
 
@@ -48,7 +49,7 @@ def test_a_correction_goes_to_the_largest_error():
 def test_an_ellipse_fills_pi_quarters_of_its_box():
     ellipse = prompted.inscribed_ellipse(np.array([5.0, 10, 65, 50]), (60, 80))
     assert ellipse.sum() == pytest.approx(np.pi / 4 * 60 * 40, rel=0.01)
-    assert prompted.box_of(ellipse).tolist() == [5, 10, 65, 50]
+    assert box_of_mask(ellipse).tolist() == [5, 10, 65, 50]
 
 
 def test_jitter_stays_within_its_share():

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from ultrasam.errors import AnnotationError
 from ultrasam.inference.inferencer import UltraSamInferencer
+from ultrasam.inference.prompts import box_of_mask
 from ultrasam.structures import ObjectPrompt, Segmentation
 
 
@@ -41,12 +42,6 @@ def dice(a: np.ndarray, b: np.ndarray) -> float:
     """
     total = int(a.sum()) + int(b.sum())
     return 1.0 if total == 0 else 2.0 * int((a & b).sum()) / total
-
-
-def box_of(mask: np.ndarray) -> np.ndarray:
-    """Tight box (4,), float, xyxy pixels, right and bottom exclusive, of a mask that is not empty."""
-    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-    return np.array([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1], np.float64)
 
 
 def innermost_pixel(region: np.ndarray) -> tuple[float, float]:
@@ -123,7 +118,7 @@ def box_rule(jitter: float = 0.0, point: bool = False) -> PromptRule:
     """The tight box, moved by up to ``jitter`` of its size, with the innermost pixel if asked."""
 
     def rule(truth: np.ndarray, rng: np.random.Generator) -> ObjectPrompt:
-        box = jittered_box(box_of(truth), jitter, rng) if jitter else box_of(truth)
+        box = jittered_box(box_of_mask(truth), jitter, rng) if jitter else box_of_mask(truth)
         return ObjectPrompt(points_xy=[innermost_pixel(truth)] if point else [], box_xyxy=box)
 
     return rule
@@ -153,7 +148,7 @@ def dice_of_rule(
 def dice_of_ellipse(frames: Sequence[EncodedFrame]) -> list[float]:
     """Dice of the ellipse inscribed in the true box: the figure to beat with a box."""
     return [
-        dice(inscribed_ellipse(box_of(truth), truth.shape), truth)
+        dice(inscribed_ellipse(box_of_mask(truth), truth.shape), truth)
         for frame in frames
         for truth in frame.truths
     ]

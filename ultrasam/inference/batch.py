@@ -11,6 +11,7 @@ import numpy as np
 
 from ultrasam.errors import InputError, PromptError
 from ultrasam.inference.inferencer import UltraSamInferencer
+from ultrasam.inference.prompts import box_of_mask
 from ultrasam.inference.readers import FrameSource, open_frames
 from ultrasam.inference.writers import ResultWriter
 from ultrasam.structures import Frame, ObjectPrompt, Segmentation
@@ -160,8 +161,6 @@ def _spread(
 
 def _prompt_of_mask(mask: np.ndarray, logits: np.ndarray) -> ObjectPrompt | None:
     """A mask as the prompt of the next frame: its box and its logits; None if it is empty."""
-    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-    if not len(rows):
+    if not mask.any():
         return None
-    box = (columns[0], rows[0], columns[-1] + 1, rows[-1] + 1)
-    return ObjectPrompt(box_xyxy=box, mask_logits=logits[None])
+    return ObjectPrompt(box_xyxy=box_of_mask(mask), mask_logits=logits[None])

@@ -13,6 +13,12 @@ from ultrasam.errors import PromptError
 from ultrasam.structures import ObjectPrompt, Prompt
 
 
+def box_of_mask(mask: np.ndarray) -> np.ndarray:
+    """Tight box (4,), float64, xyxy pixels, right and bottom exclusive, of a mask (H, W), bool, not empty."""
+    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    return np.array([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1], np.float64)
+
+
 def network_prompt(prompt: ObjectPrompt, sample: DetDataSample, input_size: int, name: str) -> Prompt:
     """A prompt in pixels of the padded network input.
 
@@ -51,11 +57,10 @@ def network_prompt(prompt: ObjectPrompt, sample: DetDataSample, input_size: int,
 
 def _box_of_logits(logits: np.ndarray, input_size: int, name: str) -> np.ndarray:
     """Box (4,), xyxy pixels of the padded input, of an earlier mask over that input."""
-    rows, columns = np.nonzero(logits.reshape(logits.shape[-2:]) > 0)
-    if not len(rows):
+    mask = logits.reshape(logits.shape[-2:]) > 0
+    if not mask.any():
         raise PromptError(f'{name}: an earlier mask that is empty, and nothing else: give a point or a box')
-    cell = input_size / logits.shape[-1]
-    return np.array([columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]) * cell
+    return box_of_mask(mask) * (input_size / logits.shape[-1])
 
 
 def read_prompt_file(path: Path) -> dict[str, list[ObjectPrompt]]:

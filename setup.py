@@ -49,8 +49,22 @@ EXTRAS = {
         'pylibjpeg-libjpeg>=2.1',  # decodes lossless and 12-bit JPEG; GPL-3.0, so that `dicom` does without
     ],
     'volume': ['SimpleITK>=2.5'],  # the oldest that we test
-    'test': [
+    'corpus': [
+        'SimpleITK>=2.5',  # the oldest that we test
+        'defusedxml>=0.7.1',  # refuses entity bombs in annotation files
+        'h5py>=3.10',  # the first with wheels for Python 3.12
+        'openpyxl>=3.1',  # spreadsheets of labels; the oldest that we test
+        'py7zr>=1.0',  # the oldest that we test
+        'rarfile>=4.1',  # the oldest that we test; calls unrar, unar, 7z or bsdtar, whichever is there
+    ],
+    'export': [
+        'onnx>=1.17',  # the first that knows opset 22 and has wheels for Python 3.12 and numpy 2
+        'onnxscript>=0.1',  # the exporter of torch imports it
         'safetensors>=0.4',  # weights in this format are read and written where it is installed
+    ],
+    'test': [
+        'onnxruntime>=1.20',  # runs what is exported; the first for Python 3.10 to 3.12 with numpy 2 in all
+        'transformers>=4.57,<5',  # SamModel, which reads what is exported; the series that we run
         'pytest>=8',  # the oldest that reads our settings without a warning
         'segment-anything==1.0',  # the reference that parity tests compare with
     ],

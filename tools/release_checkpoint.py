@@ -41,6 +41,7 @@ def main() -> None:
         'name': Path(args.config).stem,
         'mlp_skip': model.decoder.mlp_skip,
         'point_refinement': model.get('point_refinement', 'predicted_box'),
+        'box_mask': model.prompt_encoder.get('box_mask', 'none'),
         **dict(item.split('=', 1) for item in args.note),
     }
     try:

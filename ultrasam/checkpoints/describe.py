@@ -38,6 +38,7 @@ class ModelDescription:
         mlp_skip: ``'doubled'`` or ``'single'``; names and shapes do not tell it, a note in the file does, and
             without one it is doubled, as in the published checkpoint.
         point_refinement: prompt of the refining pass for one click.
+        box_mask: what stands in for the mask prompt of a box.
         note: what the file says about itself.
     """
 
@@ -48,6 +49,7 @@ class ModelDescription:
     refines: bool
     mlp_skip: str
     point_refinement: str
+    box_mask: str
     note: dict[str, Any]
 
     def model_config(self) -> dict[str, Any]:
@@ -70,7 +72,12 @@ class ModelDescription:
                 patch_size=self.patch_size,
                 window_size=self.window_size,
             ),
-            prompt_encoder=dict(type='SamPromptEncoder', img_size=self.img_size, patch_size=self.patch_size),
+            prompt_encoder=dict(
+                type='SamPromptEncoder',
+                img_size=self.img_size,
+                patch_size=self.patch_size,
+                box_mask=self.box_mask,
+            ),
             decoder=dict(type='SamTwoWayTransformer', mlp_skip=self.mlp_skip),
             bbox_head=dict(type='SamMaskHead'),
         )
@@ -118,6 +125,7 @@ def describe(
         refines=any(name.startswith('prompt_encoder.mask_downscaling.') for name in state_dict),
         mlp_skip=note.get('mlp_skip', 'doubled'),
         point_refinement=note.get('point_refinement', 'predicted_box'),
+        box_mask=note.get('box_mask', 'none'),
         note=note,
     )
 

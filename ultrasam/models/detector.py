@@ -114,8 +114,11 @@ class UltraSam(BaseDetector):
         image_pe = self.prompt_encoder.dense_positions()
         order, decoded = [], []
         for members, rows in self._passes(prompts):
-            tokens = self.prompt_encoder.tokens(prompts.coords[rows], prompts.labels[rows])
-            dense = self.prompt_encoder.dense(None if mask_prompt is None else mask_prompt[members])
+            coords, labels = prompts.coords[rows], prompts.labels[rows]
+            tokens = self.prompt_encoder.tokens(coords, labels)
+            dense = self.prompt_encoder.dense(
+                None if mask_prompt is None else mask_prompt[members], coords, labels
+            )
             image = embedding[prompts.image_index[members]] + dense
             decoded.append(self.bbox_head(*self.decoder(tokens, image, image_pe), candidates=candidates))
             order.append(members)

@@ -12,6 +12,8 @@ from torch import Tensor, nn
 from ultrasam.errors import ConfigError
 from ultrasam.models.layers import LayerNorm2d
 from ultrasam.structures.prompts import (
+    BOX_BOTTOM_RIGHT,
+    BOX_TOP_LEFT,
     FIRST_OUTPUT_TOKEN,
     NO_MASK,
     NOT_A_POINT,
@@ -65,8 +67,17 @@ class SamPromptEncoder(BaseModule):
         mask_prompts: whether mask prompts can be embedded. The detector sets
             it to whether it refines: a published model that does not refine
             has no such weights.
+        box_mask: what stands in for the mask prompt of an instance that has a
+            box and no mask yet: ``'none'``, nothing, as published;
+            ``'ellipse'``, the ellipse in the box, which spares a small model
+            to decode the edges of a box from its two corner tokens.
         init_cfg: initialisation config of MMEngine.
+
+    Raises:
+        ConfigError: an unknown ``box_mask``, or one without mask prompts.
     """
+
+    BOX_MASKS = ('none', 'ellipse')
 
     def __init__(
         self,
@@ -76,9 +87,17 @@ class SamPromptEncoder(BaseModule):
         patch_size: int = 16,
         mask_channels: int = 16,
         mask_prompts: bool = True,
+        box_mask: str = 'none',
         init_cfg: dict | list[dict] | None = None,
     ) -> None:
         super().__init__(init_cfg=init_cfg)
+        if box_mask not in self.BOX_MASKS:
+            raise ConfigError(f'box_mask {box_mask!r}: use one of {", ".join(self.BOX_MASKS)}')
+        if box_mask != 'none' and not mask_prompts:
+            raise ConfigError(
+                f'box_mask {box_mask!r} needs a model that takes mask prompts: build it with num_refinements >= 1'
+            )
+        self.box_mask = box_mask
         self.img_size = img_size
         self.map_size = img_size // patch_size
         self.mask_prompt_size = 4 * self.map_size
@@ -117,12 +136,14 @@ class SamPromptEncoder(BaseModule):
         prompts = self.label_encoder(labels) + positions
         return torch.cat([prompts, outputs.expand(len(coords), -1, -1)], 1)
 
-    def dense(self, mask_prompt: Tensor | None) -> Tensor:
+    def dense(self, mask_prompt: Tensor | None, coords: Tensor, labels: Tensor) -> Tensor:
         """What is added to the image embedding of an instance.
 
         Args:
             mask_prompt: (M, 1, 4 * map, 4 * map), float, mask logits over the
                 padded input, or None.
+            coords: (M, T, 2), float, as for :meth:`tokens`.
+            labels: (M, T), int64, as for :meth:`tokens`.
 
         Returns:
             (M, embed_dims, map, map), or (1, embed_dims, 1, 1) without mask.
@@ -130,11 +151,17 @@ class SamPromptEncoder(BaseModule):
         Raises:
             ConfigError: a mask prompt for a model built without them.
         """
-        if mask_prompt is None:
-            return self.label_encoder.label_embedding.weight[NO_MASK].view(1, -1, 1, 1)
-        if self.mask_downscaling is None:
-            raise ConfigError('this model takes no mask prompts: build it with num_refinements >= 1')
-        return self.mask_downscaling(mask_prompt)
+        if mask_prompt is not None:
+            if self.mask_downscaling is None:
+                raise ConfigError('this model takes no mask prompts: build it with num_refinements >= 1')
+            return self.mask_downscaling(mask_prompt)
+        no_mask = self.label_encoder.label_embedding.weight[NO_MASK].view(1, -1, 1, 1)
+        if self.box_mask == 'none' or self.mask_downscaling is None:
+            return no_mask
+        first, last = labels == BOX_TOP_LEFT, labels == BOX_BOTTOM_RIGHT
+        boxes = torch.cat([(coords * corner[..., None]).sum(1) for corner in (first, last)], 1)
+        drawn = self.mask_downscaling(ellipse_logits(boxes, self.img_size, self.mask_prompt_size)[:, None])
+        return torch.where(first.any(1)[:, None, None, None], drawn, no_mask.to(drawn.dtype))
 
     def dense_positions(self) -> Tensor:
         """Position codes (map * map, embed_dims) of the cells of the image embedding, row by row."""
@@ -144,3 +171,27 @@ class SamPromptEncoder(BaseModule):
         ) / self.map_size
         y, x = torch.meshgrid(centres, centres, indexing='ij')
         return self.pe_layer(torch.stack([x, y], -1)).flatten(0, 1)
+
+
+def ellipse_logits(boxes: Tensor, input_size: int, size: int) -> Tensor:
+    """Mask logits of the ellipse in each box.
+
+    Near its edge they grow by one a cell along the shorter axis; outside the
+    box they are at their least.
+
+    Args:
+        boxes: (M, 4), float, xyxy pixels of the padded input.
+        input_size: side of the padded input in pixels.
+        size: side of the maps in cells.
+
+    Returns:
+        (M, size, size), float, from -8 to 8.
+    """
+    boxes = boxes.float() * (size / input_size)
+    centre, radius = (boxes[:, :2] + boxes[:, 2:]) / 2, ((boxes[:, 2:] - boxes[:, :2]) / 2).clamp(min=0.5)
+    cells = torch.arange(size, device=boxes.device, dtype=boxes.dtype) + 0.5
+    x, y = ((cells - centre[:, axis, None]) / radius[:, axis, None] for axis in (0, 1))
+    distance = (x[:, None, :].square() + y[:, :, None].square()).sqrt()
+    logits = (radius.amin(1)[:, None, None] * (1 - distance)).clamp(-4, 8)
+    inside = (x.abs() <= 1)[:, None, :] & (y.abs() <= 1)[:, :, None]
+    return torch.where(inside, logits, -8.0)

@@ -21,7 +21,7 @@ model = dict(
             global_attn_indexes=tuple(range(8)),
         ),
     ),
-    prompt_encoder=dict(img_size=256),
+    prompt_encoder=dict(img_size=256, box_mask='ellipse'),
     decoder=dict(dropout=0.0),
     bbox_head=dict(mask_upsampling='logits'),
     point_refinement='keep',

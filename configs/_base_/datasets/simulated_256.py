@@ -9,9 +9,17 @@ train_pipeline = [
     _base_.load_annotations,
     dict(type='RandomFlip', prob=0.5),
     resize,
+    # gain and dynamic range differ from one machine to the next
+    dict(
+        type='PhotoMetricDistortion',
+        brightness_delta=24,
+        contrast_range=(0.7, 1.3),
+        saturation_range=(1, 1),
+        hue_delta=0,
+    ),
     dict(
         type='SamplePrompts',
-        prompt_probabilities=dict(point=0.45, box=0.4, point_box=0.15),
+        prompt_probabilities=dict(point=0.55, box=0.25, point_box=0.2),
         num_points=(1, 3),
         box_jitter=0.08,
     ),

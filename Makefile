@@ -56,7 +56,8 @@ format: $(STAMP) ## mend style and format where that is safe (seconds)
 	@.venv/bin/ruff format .
 
 bench: $(STAMP) ## measure ours against named peers (several minutes; use a quiet machine)
-	@$(PY) benchmarks/run.py
+	@$(PY) benchmarks/shipped.py
+	@$(PY) benchmarks/vit_b.py
 
 constraints: $(STAMP) ## compile constraints.txt anew from packaging/constraints.in and setup.py (seconds)
 	@.venv/bin/uv pip compile --quiet --universal --upgrade --python-version 3.10 --no-annotate --all-extras \

@@ -103,7 +103,9 @@ def predicted_box_shifted_to_pixel_centres(patch: pytest.MonkeyPatch) -> dict:
 def mask_prompt_without_gradient(patch: pytest.MonkeyPatch) -> dict:
     dense = SamPromptEncoder.dense
     patch.setattr(
-        SamPromptEncoder, 'dense', lambda self, mask: dense(self, None if mask is None else mask.detach())
+        SamPromptEncoder,
+        'dense',
+        lambda self, mask, *tokens: dense(self, None if mask is None else mask.detach(), *tokens),
     )
     return {}
 

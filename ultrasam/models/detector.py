@@ -62,7 +62,7 @@ class UltraSam(BaseDetector):
         bbox_head: dict,
         num_refinements: int = 1,
         point_refinement: str = 'predicted_box',
-        instances_per_pass: int = 32,
+        instances_per_pass: int = 16,
         interactive: dict | None = None,
         data_preprocessor: dict | None = None,
         init_cfg: dict | list[dict] | None = None,
@@ -112,6 +112,7 @@ class UltraSam(BaseDetector):
             of the prompts.
         """
         image_pe = self.prompt_encoder.dense_positions()
+        cells = embedding.flatten(2).transpose(1, 2).contiguous()
         order, decoded = [], []
         for members, rows in self._passes(prompts):
             coords, labels = prompts.coords[rows], prompts.labels[rows]
@@ -119,7 +120,9 @@ class UltraSam(BaseDetector):
             dense = self.prompt_encoder.dense(
                 None if mask_prompt is None else mask_prompt[members], coords, labels
             )
-            image = embedding[prompts.image_index[members]] + dense
+            # channels stay last in memory, as the decoder and the head work cell by cell
+            image = cells[prompts.image_index[members]].transpose(1, 2).unflatten(2, embedding.shape[-2:])
+            image = image + dense
             decoded.append(self.bbox_head(*self.decoder(tokens, image, image_pe), candidates=candidates))
             order.append(members)
         if len(decoded) == 1:

@@ -97,9 +97,25 @@ class SamMaskHead(BaseModule):
         hyper = torch.stack(
             [mlp(mask_tokens[:, i]) for i, mlp in enumerate(self.output_hypernetworks_mlps)], 1
         )
-        upscaled = self.output_upscaling(image)
-        logits = torch.einsum('mkc,mchw->mkhw', hyper[:, candidates], upscaled)
+        logits = self._upscaled_products(image, hyper[:, candidates])
         return logits, self.iou_prediction_head(iou_token)[:, candidates]
+
+    def _upscaled_products(self, image: Tensor, hyper: Tensor) -> Tensor:
+        """Mask logits (M, K, 4H, 4W): ``output_upscaling`` of the image (M, C, H, W) times hyper (M, K, C / 8).
+
+        A transposed convolution whose stride is its size maps each cell to its
+        own square, and nothing after it mixes cells: channels stay last, and
+        only the finished logits are put where they belong.
+        """
+        first, norm, activation, second, last_activation = self.output_upscaling
+        height, width = image.shape[-2:]
+        x = _cell_by_cell(first, image.flatten(2).transpose(1, 2))
+        x = activation(F.layer_norm(x, norm.weight.shape, norm.weight, norm.bias, norm.eps))
+        x = last_activation(_cell_by_cell(second, x))
+        logits = torch.bmm(x.flatten(1, -2), hyper.transpose(1, 2))
+        # cell row, cell column, then row and column within it, coarse before fine
+        logits = logits.unflatten(1, (height, width, 2, 2, 2, 2)).permute(0, 7, 1, 3, 5, 2, 4, 6)
+        return logits.flatten(5, 7).flatten(2, 4)
 
     def loss(self, logits: Tensor, predicted_iou: Tensor, targets: Tensor) -> dict[str, Tensor]:
         """Losses on the candidate that overlaps its target best.
@@ -137,6 +153,13 @@ class SamMaskHead(BaseModule):
             loss_focal=self.losses['focal'](picked.reshape(-1, 1), targets.reshape(-1, 1), avg_factor=pixels),
             loss_iou=self.losses['iou'](predicted_iou.gather(1, best), true_iou, avg_factor=instances),
         )
+
+
+def _cell_by_cell(layer: nn.ConvTranspose2d, x: Tensor) -> Tensor:
+    """A transposed convolution of stride and size 2 on cells x (..., C): (..., row, column, D)."""
+    weight = layer.weight.permute(2, 3, 1, 0).flatten(0, 2)
+    bias = layer.bias.repeat(4)
+    return F.linear(x, weight, bias).unflatten(-1, (2, 2, -1))
 
 
 def mask_iou(a: Tensor, b: Tensor) -> Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import torch
+import torch.nn.functional as F
 from mmdet.registry import MODELS
 from mmengine.model import BaseModule
 from torch import Tensor, nn
@@ -154,14 +155,23 @@ class SamPromptEncoder(BaseModule):
         if mask_prompt is not None:
             if self.mask_downscaling is None:
                 raise ConfigError('this model takes no mask prompts: build it with num_refinements >= 1')
-            return self.mask_downscaling(mask_prompt)
+            return self._downscaled(mask_prompt)
         no_mask = self.label_encoder.label_embedding.weight[NO_MASK].view(1, -1, 1, 1)
         if self.box_mask == 'none' or self.mask_downscaling is None:
             return no_mask
         first, last = labels == BOX_TOP_LEFT, labels == BOX_BOTTOM_RIGHT
         boxes = torch.cat([(coords * corner[..., None]).sum(1) for corner in (first, last)], 1)
-        drawn = self.mask_downscaling(ellipse_logits(boxes, self.img_size, self.mask_prompt_size)[:, None])
+        drawn = self._downscaled(ellipse_logits(boxes, self.img_size, self.mask_prompt_size)[:, None])
         return torch.where(first.any(1)[:, None, None, None], drawn, no_mask.to(drawn.dtype))
+
+    def _downscaled(self, masks: Tensor) -> Tensor:
+        """Embed mask logits (M, 1, 4 * map, 4 * map): (M, embed_dims, map, map), channels last in memory."""
+        *hidden, last = self.mask_downscaling
+        for layer in hidden:
+            masks = layer(masks)
+        cells = masks.flatten(2).transpose(1, 2)
+        embedded = F.linear(cells, last.weight.flatten(1), last.bias)
+        return embedded.transpose(1, 2).unflatten(2, masks.shape[-2:])
 
     def dense_positions(self) -> Tensor:
         """Position codes (map * map, embed_dims) of the cells of the image embedding, row by row."""

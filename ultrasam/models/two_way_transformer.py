@@ -41,6 +41,7 @@ class Attention(nn.Module):
     def __init__(self, embed_dims: int, num_heads: int, downsample: int = 1) -> None:
         super().__init__()
         self.num_heads = num_heads
+        self._scale = (embed_dims // downsample // num_heads) ** -0.5
         self.attn = _Projections(embed_dims, embed_dims // downsample)
 
     def forward(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
@@ -56,6 +57,65 @@ class Attention(nn.Module):
 
     def _heads(self, x: Tensor) -> Tensor:
         return x.unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
+
+    def _pays_to_fold(self, tokens: Tensor) -> bool:
+        """Whether to project the few tokens twice rather than every cell of the image once.
+
+        Training keeps the plain form, whose logits stay in float32 in mixed precision.
+        """
+        return not self.training and self.num_heads * tokens.shape[1] < len(self.attn.q_proj_weight)
+
+
+class TokensToImage(Attention):
+    """Attention from few tokens to the many cells of an image."""
+
+    def forward(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+        """Attend from tokens (M, T, C) to the image (M, K, C), with positions and without: (M, T, C).
+
+        Folded, no cell is projected: ``(W_k x) . q = x . (W_k^T q)`` and
+        ``sum a (W_v x) = W_v sum a x``. The bias of the keys shifts all
+        logits of a token alike, and that of the values is added once, as the
+        attention sums to one.
+        """
+        if not self._pays_to_fold(query):
+            return super().forward(query, key, value)
+        weights = self.attn
+        q_bias, _, v_bias = weights.in_proj_bias.chunk(3)
+        q = self._heads(F.linear(query, weights.q_proj_weight, q_bias)) * self._scale
+        k_weight, v_weight = (
+            w.unflatten(0, (self.num_heads, -1)) for w in (weights.k_proj_weight, weights.v_proj_weight)
+        )
+        logits = (q @ k_weight).flatten(1, 2) @ key.transpose(1, 2)
+        seen = (logits.softmax(-1) @ value).unflatten(1, (self.num_heads, -1))
+        out = (seen @ v_weight.transpose(1, 2)).transpose(1, 2).flatten(2) + v_bias
+        return weights.out_proj(out)
+
+
+class ImageToTokens(Attention):
+    """Attention from the many cells of an image to few tokens."""
+
+    def forward(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+        """Attend from the image (M, K, C) to tokens (M, T, C), with positions and without: (M, K, C).
+
+        Folded as in :class:`TokensToImage`; the bias of the queries gives
+        each token and head one number, which does not cancel.
+        """
+        if not self._pays_to_fold(key):
+            return super().forward(query, key, value)
+        weights = self.attn
+        q_bias, k_bias, v_bias = weights.in_proj_bias.chunk(3)
+        k = self._heads(F.linear(key, weights.k_proj_weight, k_bias)) * self._scale
+        v = self._heads(F.linear(value, weights.v_proj_weight, v_bias))
+        q_weight = weights.q_proj_weight.unflatten(0, (self.num_heads, -1))
+        out_weight = weights.out_proj.weight.unflatten(1, (self.num_heads, -1)).permute(1, 2, 0)
+        offset = k @ q_bias.unflatten(0, (self.num_heads, -1))[..., None]
+        logits = torch.baddbmm(
+            offset.flatten(1)[:, None], query, (k @ q_weight).flatten(1, 2).transpose(1, 2)
+        )
+        attention = logits.unflatten(2, (self.num_heads, -1)).softmax(-1).flatten(2)
+        # the attention of each head sums to one, so that a share of the bias in each adds up to the bias
+        values = v @ out_weight + weights.out_proj.bias / self.num_heads
+        return torch.bmm(attention, values.flatten(1, 2))
 
 
 class TwoWayLayer(nn.Module):
@@ -88,11 +148,11 @@ class TwoWayLayer(nn.Module):
         self.skip_scale = MLP_SKIPS[mlp_skip]
         self.self_attn = Attention(embed_dims, num_heads)
         self.norm1 = nn.LayerNorm(embed_dims)
-        self.cross_attn_token_to_image = Attention(embed_dims, num_heads, downsample)
+        self.cross_attn_token_to_image = TokensToImage(embed_dims, num_heads, downsample)
         self.norm2 = nn.LayerNorm(embed_dims)
         self.mlp = FeedForward(embed_dims, feedforward_channels, nn.ReLU(), dropout)
         self.norm3 = nn.LayerNorm(embed_dims)
-        self.cross_attn_image_to_token = Attention(embed_dims, num_heads, downsample)
+        self.cross_attn_image_to_token = ImageToTokens(embed_dims, num_heads, downsample)
         self.norm4 = nn.LayerNorm(embed_dims)
 
     def forward(
@@ -159,7 +219,7 @@ class SamTwoWayTransformer(BaseModule):
             )
             for i in range(num_layers)
         )
-        self.final_attn_token_to_image = Attention(embed_dims, num_heads, downsample)
+        self.final_attn_token_to_image = TokensToImage(embed_dims, num_heads, downsample)
         self.post_norm = nn.LayerNorm(embed_dims)
 
     def forward(self, tokens: Tensor, image: Tensor, image_pe: Tensor) -> tuple[Tensor, Tensor]:

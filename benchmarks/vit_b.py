@@ -1,11 +1,10 @@
-"""Time ours beside segment-anything, in one process, on the same random weights.
+"""Time ours beside segment-anything: ViT-B at 1024 px in float32, in one process, on the same random weights.
 
-Rows are the image encoder and the mask decoder of ViT-B at 1024 px in float32. Both sides take turns; equality is
-checked before the clock starts; the figure to read is the ratio.
+Both sides take turns; equality is checked before the clock starts; the figure to read is the ratio.
 
 Examples:
-  python benchmarks/run.py
-  python benchmarks/run.py --repeats 5 --boxes 1 16
+  python benchmarks/vit_b.py
+  python benchmarks/vit_b.py --repeats 5 --boxes 1 16
 """
 
 from __future__ import annotations
@@ -13,28 +12,22 @@ from __future__ import annotations
 import argparse
 import statistics
 import sys
-import time
+import tempfile
 from collections.abc import Callable
+from pathlib import Path
 
+import numpy as np
 import torch
-from mmdet.registry import MODELS
-from mmengine.registry import init_default_scope
+from segment_anything import SamPredictor
 from segment_anything.build_sam import sam_model_registry
+from timing import in_turns, ratio
 
-import ultrasam.registry  # noqa: F401
-from ultrasam.checkpoints.describe import describe
-from ultrasam.checkpoints.sam_names import from_segment_anything
+from ultrasam.checkpoints.sources import from_source
+from ultrasam.inference import UltraSamInferencer
 from ultrasam.models.mask_head import SINGLE_MASK
 from ultrasam.structures import Prompt, PromptBatch
 
 BOX = (300.0, 250.0, 700.0, 640.0)
-
-
-def seconds(call: Callable[[], object]) -> float:
-    """Wall time of one call."""
-    start = time.perf_counter()
-    call()
-    return time.perf_counter() - start
 
 
 def row(name: str, ours: Callable[[], torch.Tensor], theirs: Callable[[], torch.Tensor], repeats: int) -> str:
@@ -42,10 +35,19 @@ def row(name: str, ours: Callable[[], torch.Tensor], theirs: Callable[[], torch.
     difference = float((ours() - theirs()).abs().max())
     if difference > 1e-4:
         raise SystemExit(f'{name}: results differ by {difference:g}, nothing was timed')
-    pairs = [(seconds(ours), seconds(theirs)) for _ in range(repeats)]
-    a, b = (statistics.median(side) for side in zip(*pairs, strict=True))
-    low, high = min(t / o for o, t in pairs), max(t / o for o, t in pairs)
-    return f'| {name} | {a:.3f} s | {b:.3f} s | {b / a:.2f} ({low:.2f} to {high:.2f}) |\n'
+    a, b = in_turns([ours, theirs], repeats)
+    return f'| {name} | {statistics.median(a):.3f} s | {statistics.median(b):.3f} s | {ratio(a, b)} |\n'
+
+
+def models() -> tuple[UltraSamInferencer, torch.nn.Module]:
+    """Ours and segment-anything's, with the same random weights."""
+    torch.manual_seed(0)
+    sam = sam_model_registry['vit_b']().eval()
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / 'random.pth'
+        weights = from_source(sam.state_dict(), 'segment-anything')
+        torch.save({'meta': {'ultrasam': {'mlp_skip': 'single'}}, 'state_dict': weights}, path)
+        return UltraSamInferencer(path, device='cpu'), sam
 
 
 @torch.no_grad()
@@ -59,14 +61,8 @@ def main() -> None:
         '--boxes', type=int, nargs='+', default=[1, 16], help='prompts at once (default: 1 16)'
     )
     args = parser.parse_args()
-    torch.manual_seed(0)
-    init_default_scope('mmdet')
-    sam = sam_model_registry['vit_b']().eval()
-    weights = from_segment_anything(sam.state_dict())
-    model = MODELS.build(
-        describe(weights, {'ultrasam': {'mlp_skip': 'single'}}, 'random').model_config()
-    ).eval()
-    model.load_state_dict(weights, strict=True)
+    inferencer, sam = models()
+    model = inferencer.model
     image = torch.randn(1, 3, 1024, 1024)
     sys.stdout.write(
         f'torch {torch.__version__}, {torch.get_num_threads()} threads, float32, ViT-B at 1024 px\n\n'
@@ -89,6 +85,23 @@ def main() -> None:
             return sam.mask_decoder(embedding, image_pe, sparse, dense, multimask_output=False)[0]
 
         sys.stdout.write(row(f'decoder, {count} boxes', decode, peer, args.repeats))
+    sys.stdout.write(whole_prompt(inferencer, SamPredictor(sam), args.repeats))
+
+
+def whole_prompt(inferencer: UltraSamInferencer, predictor: SamPredictor, repeats: int) -> str:
+    """A box on a cached image, from the call to masks at the size of the image: candidates of one pass."""
+    picture = np.random.default_rng(0).integers(0, 255, (1024, 1024, 3), np.uint8)
+    inferencer.set_image(picture)
+    predictor.set_image(picture)
+
+    def ours() -> torch.Tensor:
+        answer = inferencer.predict(box=BOX, refinements=0, all_candidates=True)
+        return torch.from_numpy(answer.logits.reshape(3, 256, 256))
+
+    def theirs() -> torch.Tensor:
+        return torch.from_numpy(predictor.predict(box=np.array(BOX), multimask_output=True)[2])
+
+    return row('prompt on a cached image, masks at 1024 px', ours, theirs, repeats)
 
 
 if __name__ == '__main__':

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from mmdet.registry import MODELS
@@ -107,7 +109,8 @@ class SamMaskHead(BaseModule):
         own square, and nothing after it mixes cells: channels stay last, and
         only the finished logits are put where they belong.
         """
-        first, norm, activation, second, last_activation = self.output_upscaling
+        layers: Any = self.output_upscaling
+        first, norm, activation, second, last_activation = layers
         height, width = image.shape[-2:]
         x = _cell_by_cell(first, image.flatten(2).transpose(1, 2))
         x = activation(F.layer_norm(x, norm.weight.shape, norm.weight, norm.bias, norm.eps))
@@ -158,8 +161,8 @@ class SamMaskHead(BaseModule):
 def _cell_by_cell(layer: nn.ConvTranspose2d, x: Tensor) -> Tensor:
     """A transposed convolution of stride and size 2 on cells x (..., C): (..., row, column, D)."""
     weight = layer.weight.permute(2, 3, 1, 0).flatten(0, 2)
-    bias = layer.bias.repeat(4)
-    return F.linear(x, weight, bias).unflatten(-1, (2, 2, -1))
+    bias: Any = layer.bias
+    return F.linear(x, weight, bias.repeat(4)).unflatten(-1, (2, 2, -1))
 
 
 def mask_iou(a: Tensor, b: Tensor) -> Tensor:

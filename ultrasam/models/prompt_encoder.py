@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -166,7 +167,8 @@ class SamPromptEncoder(BaseModule):
 
     def _downscaled(self, masks: Tensor) -> Tensor:
         """Embed mask logits (M, 1, 4 * map, 4 * map): (M, embed_dims, map, map), channels last in memory."""
-        *hidden, last = self.mask_downscaling
+        layers: Any = self.mask_downscaling
+        *hidden, last = layers
         for layer in hidden:
             masks = layer(masks)
         cells = masks.flatten(2).transpose(1, 2)

@@ -8,6 +8,7 @@ for each config and each tool. The classic openmim looks in ``ultrasam/.mim`` it
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 ALIAS_TEXT = '# A config by its bare name: the tools load the .py file of the same name beside this one.\n'
@@ -72,3 +73,6 @@ def write_pointers(package: str, mim_dir: Path, site_dir: Path) -> None:
         depth = len(pointer.parent.relative_to(site_dir).parts)
         target = f'{package}/.mim/{relative.as_posix()}'
         pointer.write_text(TOOL_TEXT.format(depth=depth, target=target), encoding='utf-8')
+    for index in mim_dir.glob('model-index.yml'):  # what `mim search` and `mim download` read
+        lookup_dir.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(index, lookup_dir / index.name)

@@ -63,6 +63,7 @@ def test_wheel_carries_every_config_and_tool(site: Path):
 def test_wheel_has_nothing_but_the_package_and_its_pointers(site: Path):
     names = {path.name for path in site.iterdir() if not path.name.endswith('.dist-info')}
     assert names == {'ultrasam', '+ultrasam'}
+    assert (site / '+ultrasam' / '.mim' / 'model-index.yml').is_file()
 
 
 def test_pointer_is_the_same_config(site: Path):

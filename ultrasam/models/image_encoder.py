@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import torch
 import torch.nn.functional as F
@@ -204,6 +204,7 @@ class SamImageEncoder(BaseModule):
         in_channels: channels of the image.
         out_channels: channels of the embedding.
         window_size: side of an attention window in tokens.
+        make_layer: builds a layer from the arguments of :class:`EncoderLayer`; an encoder with adapters gives its own.
         init_cfg: initialisation config of MMEngine.
 
     Raises:
@@ -219,6 +220,7 @@ class SamImageEncoder(BaseModule):
         in_channels: int = 3,
         out_channels: int = 256,
         window_size: int = 14,
+        make_layer: Callable[..., EncoderLayer] = EncoderLayer,
         init_cfg: dict | list[dict] | None = None,
     ) -> None:
         super().__init__(init_cfg=init_cfg)
@@ -231,7 +233,7 @@ class SamImageEncoder(BaseModule):
         self.patch_embed = PatchEmbed(in_channels, width, patch_size)
         self.pos_embed = nn.Parameter(torch.zeros(1, map_size, map_size, width))
         self.layers = nn.ModuleList(
-            EncoderLayer(
+            make_layer(
                 embed_dims=width,
                 num_heads=spec['num_heads'],
                 feedforward_channels=spec['feedforward_channels'],

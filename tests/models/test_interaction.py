@@ -89,3 +89,21 @@ def test_spread_is_zero_when_the_encoder_ignores_its_image():
 def test_impossible_options_are_named():
     with pytest.raises(ConfigError, match='rounds=-1'):
         InteractiveTraining(rounds=-1)
+
+
+def test_every_candidate_learns_its_own_overlap():
+    torch.manual_seed(0)
+    target = torch.zeros(1, 8, 8)
+    target[:, 2:6, 2:6] = 1
+    logits = torch.full((1, 3, 8, 8), -9.0)
+    logits[0, 0, 2:6, 2:6], logits[0, 1, :4] = 9.0, 9.0
+    claimed = torch.full((1, 3), 1.0, requires_grad=True)
+    losses = {}
+    for supervision in ('best', 'all'):
+        head = tiny_model(**{'bbox_head.iou_supervision': supervision}).bbox_head
+        losses[supervision] = head.loss(logits, claimed, target)['loss_iou']
+    (gradient,) = torch.autograd.grad(losses['all'], claimed)
+    assert losses['best'].item() == pytest.approx(0.0, abs=1e-6)  # the best claims what it has
+    overlap = 8 / 40  # the second covers the upper half of the frame, half of the object in it
+    assert losses['all'].item() == pytest.approx((0 + (1 - overlap) ** 2 + 1) / 3, abs=1e-6)
+    assert (gradient[0, 1:] > 0).all()

@@ -237,7 +237,7 @@ def test_mask_prompt_without_refinement_is_refused():
 @pytest.mark.parametrize(
     'option, value',
     [('decoder.mlp_skip', 'triple'), ('bbox_head.mask_upsampling', 'cubic'), ('num_refinements', -1),
-     ('point_refinement', 'both'), ('prompt_encoder.box_mask', 'circle'),
+     ('point_refinement', 'both'), ('prompt_encoder.box_mask', 'circle'), ('bbox_head.iou_supervision', 'none'),
      ('backbone.arch', 'tiny'), ('backbone.img_size', 100)],
 )  # fmt: skip
 def test_unknown_options_are_named(option, value):

@@ -7,7 +7,7 @@ import torch
 from mmdet.registry import MODELS
 
 from tests.golden import model_config, needs_golden, read_json
-from ultrasam.checkpoints.sam_names import from_segment_anything
+from ultrasam.checkpoints.sources import from_source
 from ultrasam.errors import CheckpointError
 from ultrasam.models.mask_head import MULTI_MASK, SINGLE_MASK
 from ultrasam.structures import Prompt, PromptBatch
@@ -63,7 +63,7 @@ def pair(request):
     sam = build_segment_anything(small)
     config = model_config(small=small, **{'decoder.mlp_skip': 'single'})
     ours = MODELS.build(config).eval()
-    ours.load_state_dict(from_segment_anything(sam.state_dict()), strict=True)
+    ours.load_state_dict(from_source(sam.state_dict(), 'segment-anything'), strict=True)
     image = torch.randn(1, 3, SIZE[small], SIZE[small])
     return sam, ours, sam.image_encoder(image), ours.extract_feat(image), SIZE[small]
 
@@ -127,7 +127,7 @@ def test_doubled_skip_is_another_function(pair):
 def test_every_tensor_lands_where_the_published_conversion_puts_it():
     landings = read_json('sam_to_ultrasam.json')
     source = build_segment_anything(small=False).state_dict()
-    converted = from_segment_anything(source)
+    converted = from_source(source, 'segment-anything')
     assert {name: list(t.shape) for name, t in converted.items()} == read_json('contract.json')[
         'vit_b_refine'
     ]
@@ -141,4 +141,4 @@ def test_every_tensor_lands_where_the_published_conversion_puts_it():
 
 def test_foreign_names_are_refused():
     with pytest.raises(CheckpointError, match='unknown names'):
-        from_segment_anything({'conv1.weight': torch.zeros(1)})
+        from_source({'conv1.weight': torch.zeros(1)}, 'segment-anything')

@@ -33,6 +33,9 @@ class SamMaskHead(BaseModule):
             below, builds a head for inference alone.
         loss_focal: config of the focal loss on mask logits.
         loss_iou: config of the loss between predicted and true IoU.
+        iou_supervision: candidates whose predicted IoU is trained: ``'best'``,
+            the one that overlaps most, as published; ``'all'``, so that the
+            others do not claim an overlap that they lack.
         embed_dims: width of the decoder.
         iou_head_dims: hidden width of the IoU head.
         mask_upsampling: how logits become masks at image size: ``'binary'``
@@ -41,8 +44,10 @@ class SamMaskHead(BaseModule):
         init_cfg: initialisation config of MMEngine.
 
     Raises:
-        ConfigError: an unknown ``mask_upsampling``.
+        ConfigError: an unknown ``mask_upsampling`` or ``iou_supervision``.
     """
+
+    IOU_SUPERVISIONS = ('best', 'all')
 
     def __init__(
         self,
@@ -50,6 +55,7 @@ class SamMaskHead(BaseModule):
         loss_dice: dict | None = None,
         loss_focal: dict | None = None,
         loss_iou: dict | None = None,
+        iou_supervision: str = 'best',
         embed_dims: int = 256,
         iou_head_dims: int = 256,
         mask_upsampling: str = 'binary',
@@ -60,7 +66,12 @@ class SamMaskHead(BaseModule):
             raise ConfigError(
                 f'mask_upsampling {mask_upsampling!r}: use one of {", ".join(MASK_UPSAMPLINGS)}'
             )
+        if iou_supervision not in self.IOU_SUPERVISIONS:
+            raise ConfigError(
+                f'iou_supervision {iou_supervision!r}: use one of {", ".join(self.IOU_SUPERVISIONS)}'
+            )
         self.mask_upsampling = mask_upsampling
+        self.iou_supervision = iou_supervision
         quarter, eighth = embed_dims // 4, embed_dims // 8
         self.output_upscaling = nn.Sequential(
             nn.ConvTranspose2d(embed_dims, quarter, 2, stride=2),
@@ -146,15 +157,18 @@ class SamMaskHead(BaseModule):
         with torch.no_grad():
             true_iou = mask_iou(logits > 0, targets[:, None] > 0)
             best = true_iou.argmax(1, keepdim=True)
-            true_iou = true_iou.gather(1, best)
         picked = logits.gather(1, best[..., None, None].expand(-1, -1, *logits.shape[2:])).flatten(1)
         targets = targets.flatten(1)
         instances = reduce_mean(logits.new_tensor(float(len(logits)))).clamp(min=1e-6)
         pixels = instances * targets.shape[1]
+        if self.iou_supervision == 'best':
+            predicted_iou, true_iou = predicted_iou.gather(1, best), true_iou.gather(1, best)
         return dict(
             loss_dice=self.losses['dice'](picked, targets, avg_factor=instances),
             loss_focal=self.losses['focal'](picked.reshape(-1, 1), targets.reshape(-1, 1), avg_factor=pixels),
-            loss_iou=self.losses['iou'](predicted_iou.gather(1, best), true_iou, avg_factor=instances),
+            loss_iou=self.losses['iou'](
+                predicted_iou, true_iou, avg_factor=instances * predicted_iou.shape[1]
+            ),
         )
 
 

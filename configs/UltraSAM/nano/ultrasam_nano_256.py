@@ -23,7 +23,7 @@ model = dict(
     ),
     prompt_encoder=dict(img_size=256, box_mask='ellipse'),
     decoder=dict(dropout=0.0),
-    bbox_head=dict(mask_upsampling='logits'),
+    bbox_head=dict(mask_upsampling='logits', iou_supervision='all', loss_iou=dict(loss_weight=2.0)),
     point_refinement='keep',
     interactive=dict(rounds=2),
 )

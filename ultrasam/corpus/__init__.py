@@ -1,1 +1,78 @@
-"""Tools on COCO files; nothing here loads a deep-learning library."""
+"""The corpus: descriptions of data sets, the engine that converts them, and tools on COCO files.
+
+Nothing here loads a deep-learning library, and a description loads no library at all.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ultrasam.corpus.spec import Category, DatasetSpec, Expected, Instances, Rows, Split, Table
+from ultrasam.corpus.words import (
+    ArrayFiles,
+    CocoObjects,
+    Colours,
+    Hdf5Frames,
+    Hdf5Masks,
+    ImageFiles,
+    LabelArrays,
+    LabelVolumes,
+    MaskFiles,
+    Nonzero,
+    Outline,
+    PolygonFiles,
+    Threshold,
+    TracedRows,
+    Values,
+    ViaRegions,
+    VideoFiles,
+    VolumeFiles,
+)
+
+if TYPE_CHECKING:
+    from ultrasam.corpus.frames import RawFrame, Structure
+    from ultrasam.corpus.plan import Item
+
+__all__ = [
+    'ArrayFiles',
+    'Category',
+    'CocoObjects',
+    'Colours',
+    'DatasetSpec',
+    'Expected',
+    'Hdf5Frames',
+    'Hdf5Masks',
+    'ImageFiles',
+    'Instances',
+    'Item',
+    'LabelArrays',
+    'LabelVolumes',
+    'MaskFiles',
+    'Nonzero',
+    'Outline',
+    'PolygonFiles',
+    'RawFrame',
+    'Rows',
+    'Split',
+    'Structure',
+    'Table',
+    'Threshold',
+    'TracedRows',
+    'Values',
+    'ViaRegions',
+    'VideoFiles',
+    'VolumeFiles',
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Load the types of functions in descriptions when they are asked for: listing needs none of them."""
+    if name in ('RawFrame', 'Structure'):
+        from ultrasam.corpus import frames
+
+        return getattr(frames, name)
+    if name == 'Item':
+        from ultrasam.corpus.plan import Item
+
+        return Item
+    raise AttributeError(f'module {__name__!r} has no attribute {name!r}')

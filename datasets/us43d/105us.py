@@ -1,0 +1,28 @@
+from ultrasam.cli.convert import run_description
+from ultrasam.corpus import Category, DatasetSpec, Expected, ImageFiles, MaskFiles, Threshold
+
+SPEC = DatasetSpec(
+    name='105US',
+    title='100 2D US images and tumor segmentation masks (105 images of liver metastases)',
+    homepage='https://www.researchgate.net/publication/329586355_100_2D_US_Images_and_Tumor_Segmentation_Masks',
+    licence='',
+    citation='Hann A. et al., Scientific Reports 2017, 7:12779, arXiv 1710.02984',
+    access='open (the site may ask for a login)',
+    categories=(Category('tumor', 'tumor'),),
+    archives=('*.zip',),
+    frames=ImageFiles(r'105 US Images/{n:\d+}.png'),
+    # the published corpus keeps pixels of exactly 255 alone; soft borders belong half to the structure
+    annotations=(MaskFiles(r'105 US Masks/{n:\d+} G man.png', Threshold(128, 'tumor')),),
+    empty='skip',
+    expected=Expected(images=105),
+    notes=(
+        'The tumours are metastases in the liver, though some lists call the set breast. The title of the record '
+        'says 100 images, the paper 105; that the record holds the images of this paper is inferred.',
+        'Names of folders and masks come from the script of a third party. A mask may have another size than its '
+        'image; such a pair is refused, not resized.',
+        'Patients are not named, and several images may show one; every image is a subject of its own here.',
+    ),
+)
+
+if __name__ == '__main__':
+    run_description(__file__)

@@ -1,0 +1,43 @@
+from ultrasam.cli.convert import run_description
+from ultrasam.corpus import Category, DatasetSpec, Expected, ImageFiles, PolygonFiles
+
+SPEC = DatasetSpec(
+    name='AUL',
+    title='Annotated Ultrasound Liver images',
+    homepage='https://zenodo.org/records/7272660',
+    licence='CC BY 4.0',
+    citation='Xu Y. et al., Briefings in Bioinformatics 2023, 10.1093/bib/bbac569',
+    access='open',
+    categories=(Category('liver', 'liver'), Category('mass', 'nodule')),
+    archives=('AUL.zip', '7272660.zip', '{_class:Benign|Malignant|Normal}.zip'),
+    # numbers start again in each class
+    frames=ImageFiles(r'{pathology:Normal|Benign|Malignant}/image/{n:\d+}.jpg'),
+    # image 374 of Malignant has no liver; normal images have no mass
+    annotations=(
+        PolygonFiles(
+            r'{pathology:Normal|Benign|Malignant}/segmentation/liver/{n:\d+}.json',
+            'points',
+            'liver',
+            absent='empty',
+        ),
+        PolygonFiles(
+            r'{pathology:Normal|Benign|Malignant}/segmentation/mass/{n:\d+}.json',
+            'points',
+            'mass',
+            absent='empty',
+        ),
+    ),
+    subject='{pathology}_{n}',
+    label='{pathology}',
+    classes=('Normal', 'Benign', 'Malignant'),
+    leave_out={'segmentation/outline/*.json': 'the scanned area, no anatomy'},
+    expected=Expected(images=735),
+    notes=(
+        'The outlines of the scanned area are not converted: they are no anatomy, and those of images 229 and 306 '
+        'of Malignant are outlines of the liver.',
+        'One image a patient is assumed; the files do not tell.',
+    ),
+)
+
+if __name__ == '__main__':
+    run_description(__file__)

@@ -1,0 +1,34 @@
+from ultrasam.cli.convert import run_description
+from ultrasam.corpus import Category, DatasetSpec, Expected, ImageFiles, MaskFiles, Threshold
+
+SPEC = DatasetSpec(
+    name='BUSI',
+    title='Dataset of breast ultrasound images (BUSI)',
+    homepage='https://scholar.cu.edu.eg/?q=afahmy/pages/dataset',
+    licence='',
+    citation='Al-Dhabyani W. et al., Data in Brief 2020, 28:104863, 10.1016/j.dib.2019.104863',
+    access='open',
+    categories=(Category('breast_nodule', 'nodule'),),
+    archives=('Dataset_BUSI*.zip',),
+    frames=ImageFiles(r'{pathology:benign|malignant}/{pathology} ({n:\d+}).png'),
+    annotations=(
+        MaskFiles(
+            r'{pathology:benign|malignant}/{pathology} ({n:\d+})_mask{lesion:(?:_\d+)?}.png',
+            Threshold(150, 'breast_nodule'),
+        ),
+    ),
+    leave_out={
+        'normal/normal (*).png': 'normal breast, no lesion',
+        'normal/normal (*)_mask*.png': 'its black mask',
+    },
+    label='{pathology}',
+    classes=('benign', 'malignant'),
+    expected=Expected(images=647),
+    notes=(
+        'Patients are not named (600 women, 780 images). An erratum (Data in Brief 2023, 48:109247) lists '
+        'duplicates, some of them in both classes.',
+    ),
+)
+
+if __name__ == '__main__':
+    run_description(__file__)

@@ -1,0 +1,63 @@
+from collections.abc import Iterator
+
+from ultrasam.cli.convert import run_description
+from ultrasam.corpus import (
+    Category,
+    DatasetSpec,
+    Expected,
+    ImageFiles,
+    Item,
+    LabelArrays,
+    Nonzero,
+    RawFrame,
+    Values,
+)
+
+STRUCTURES = ('artery', 'liver', 'stomach', 'vein')
+
+
+def read_structures(item: Item) -> Iterator[RawFrame]:
+    """One mask a structure, from the pickled dict beside the image; nothing in it is run."""
+    import numpy as np
+
+    from ultrasam.corpus.errors import RawFileError
+    from ultrasam.corpus.labels import read_labels
+    from ultrasam.corpus.readers.image import read_image
+    from ultrasam.corpus.readers.pickled import read_object_array
+
+    file = item.annotations[0][0]
+    content = read_object_array(file)
+    masks = content.get('structures') if isinstance(content, dict) else None
+    if not isinstance(masks, dict) or not set(masks) <= set(STRUCTURES):
+        raise RawFileError(f'{file.name}: no dict of masks of {STRUCTURES}. Is this the release described?')
+    structures = []
+    for name in sorted(masks):
+        values = np.asarray(masks[name])
+        if values.size == 0:
+            continue
+        if values.ndim != 2 or values.dtype.kind not in 'biuf':
+            raise RawFileError(f'{file.name}: {name} of shape {values.shape} where one mask is described')
+        found, _ = read_labels(Values({1: name}), values, {}, name=file.name, stray_share=0)
+        structures += found
+    yield RawFrame(read_image(item.frames), tuple(structures))
+
+
+SPEC = DatasetSpec(
+    name='FASS',
+    title='Fetal Abdominal Structures Segmentation Dataset Using Ultrasonic Images',
+    homepage='https://data.mendeley.com/datasets/4gcpm9dsc3/1',
+    licence='',
+    citation='Da Correggio et al., Mendeley Data v1, 2023, 10.17632/4gcpm9dsc3.1',
+    access='open',
+    categories=tuple(Category(name, name) for name in STRUCTURES),
+    archives=('FASS.zip', 'Fetal Abdominal Structures Segmentation Dataset Using Ultrasonic Images*.zip'),
+    frames=ImageFiles('IMAGES/{patient:[^/_]+}_{image}.png'),
+    annotations=(LabelArrays('ARRAY_FORMAT/{patient:[^/_]+}_{image}.npy', Nonzero('{structure}')),),
+    read=read_structures,
+    subject='{patient}',
+    expected=Expected(images=1588),
+    notes=('Structures of an image may overlap.',),
+)
+
+if __name__ == '__main__':
+    run_description(__file__)

@@ -1,0 +1,42 @@
+from ultrasam.cli.convert import run_description
+from ultrasam.corpus import Category, DatasetSpec, Expected, LabelVolumes, Nonzero, Split, VolumeFiles
+
+SPEC = DatasetSpec(
+    name='MUP',
+    title='MUP: micro-ultrasound prostate segmentation, all slices',
+    homepage='https://zenodo.org/records/10475293',
+    licence='',
+    citation='Jiang H. et al., Computerized Medical Imaging and Graphics 2024, 10.1016/j.compmedimag.2024.102326',
+    access='open',
+    categories=(Category('prostate', 'prostate'),),
+    archives=('MUP.zip', 'Micro_Ultrasound_Prostate_Segmentation_Dataset.zip'),
+    # 'train' and 'test' in two groups: published file names have the end of the word. Numbers restart in test/
+    frames=VolumeFiles(
+        r'{part:tra|te}{end:in|st}/micro_ultrasound_scans/microUS_{part}{end}_{n:\d+}.nii.gz',
+    ),
+    annotations=(
+        LabelVolumes(
+            r'{part:tra|te}{end:in|st}/expert_annotations/expert_annotation_{part}{end}_{n:\d+}.nii.gz',
+            Nonzero('prostate'),
+        ),
+    ),
+    subject='{part}{end}_{n}',
+    split=Split('{part}{end}', test=('test',), train=('train',)),
+    series='{end}{n}',
+    turn='upside_down',
+    # labels reach beyond the sector
+    clip='sector',
+    leave_out={
+        'train/non_expert_annotations/*.nii.gz': 'annotations of a non-expert',
+        'test/{_reader:medical_student|master_student|clinician}_annotations/*.nii.gz': 'annotations of others',
+    },
+    expected=Expected(subjects=75),
+    notes=(
+        'MicroSeg is the same release with another turn and without empty slices; both give a patient the same '
+        'subject. Train on one of them, and keep the test part of each out of the training part of the other.',
+        'That reversed rows put the slices upright was not checked against the release.',
+    ),
+)
+
+if __name__ == '__main__':
+    run_description(__file__)

@@ -1,0 +1,36 @@
+from ultrasam.cli.convert import run_description
+from ultrasam.corpus import Category, DatasetSpec, LabelVolumes, Values, VolumeFiles
+
+SPEC = DatasetSpec(
+    name='segthy-dataset',
+    title='SegThy: thyroid and neck segmentation in tracked freehand ultrasound',
+    homepage='https://www.cs.cit.tum.de/camp/publications/segthy-dataset/',
+    licence='CC BY 4.0 (as a re-host states)',
+    citation='Kroenke M. et al., PLoS ONE 2022, 17:e0268550',
+    access='open',
+    categories=(Category('thyroid', 'thyroid'), Category('carotid', 'vessel'), Category('jugular', 'vessel')),
+    archives=('US_data.zip',),
+    frames=VolumeFiles(r'ground_truth_data/US/{volunteer:\d{3}}_{scan}_US.nii'),
+    # one value for the vessel of each side of the body
+    annotations=(
+        LabelVolumes(
+            r'ground_truth_data/US_thyroid_label/{volunteer:\d{3}}_{scan}.nii',
+            Values({1: 'thyroid', 2: 'carotid', 4: 'carotid', 3: 'jugular', 5: 'jugular'}),
+        ),
+    ),
+    # several physicians, repeats and both lobes of a volunteer
+    subject='{volunteer}',
+    empty='skip',
+    turn='half',
+    leave_out={r'US_volunteer_dataset/{_other:(?!ground_truth_data/).+}.nii': 'volumes without labels'},
+    notes=(
+        'The source is the archive, or a folder that holds ground_truth_data.',
+        'Labels lie in a folder named after the thyroid, but are used elsewhere for the vessels, too: which side '
+        'values 2 to 5 mean, and whether every volume has all of them, is not certain.',
+        'Intensities are taken to be 0 to 255; a volume beyond is refused.',
+        'That half a turn puts the slices upright was not checked against the release.',
+    ),
+)
+
+if __name__ == '__main__':
+    run_description(__file__)

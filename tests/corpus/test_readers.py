@@ -1,0 +1,337 @@
+"""Readers of volumes, videos, arrays, HDF5 files, polygons and pickled objects."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import pickle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.corpus.raw_trees.common import box, disc, save_video, save_volume, smooth, speckle
+from ultrasam.corpus.errors import RawFileError
+from ultrasam.corpus.plan import Item, SourceFile
+from ultrasam.corpus.readers import open_annotation, open_stack
+from ultrasam.corpus.readers.pickled import read_object_array
+from ultrasam.corpus.readers.polygons import polygon_mask
+from ultrasam.corpus.words import (
+    ArrayFiles,
+    CocoObjects,
+    Hdf5Frames,
+    Hdf5Masks,
+    LabelArrays,
+    LabelVolumes,
+    Nonzero,
+    PolygonFiles,
+    TracedRows,
+    Values,
+    ViaRegions,
+    VideoFiles,
+    VolumeFiles,
+)
+
+MASK = disc(30, 40, 10)
+
+
+def item(path: Path, **rows: Any) -> Item:
+    return Item(SourceFile(path.name, path), {}, rows=rows)
+
+
+def read(
+    word: Any, at: Item, number: int = 0, files: tuple[SourceFile, ...] = (), frames: Any = None
+) -> dict:
+    annotation = open_annotation(word, files, at, frames=frames, stray=0.005)
+    structures, _ = annotation.read(number, MASK.shape)  # type: ignore[arg-type]
+    return {structure.category: structure.mask for structure in structures}
+
+
+@pytest.mark.parametrize('axis', [0, 1, 2])
+def test_volume_is_cut_along_an_axis_and_so_are_its_labels(axis: int, tmp_path: Path) -> None:
+    pytest.importorskip('SimpleITK')
+    values = np.random.default_rng(0).integers(0, 255, (5, 6, 7), dtype=np.uint8)
+    save_volume(tmp_path / 'v.nii.gz', values)
+    save_volume(tmp_path / 'l.nii.gz', values)
+    word = VolumeFiles('v.nii.gz', axis=axis)
+    with open_stack(word, item(tmp_path / 'v.nii.gz')) as stack:
+        assert list(stack.numbers) == list(range(values.shape[axis]))
+        plane = stack.read(3)
+    assert np.array_equal(plane, np.take(values, 3, axis=axis))
+    labels = open_annotation(
+        LabelVolumes('l.nii.gz', Nonzero('a')),
+        (SourceFile('l.nii.gz', tmp_path / 'l.nii.gz'),),
+        item(tmp_path / 'v.nii.gz'),
+        frames=word,
+        stray=0,
+    )
+    assert np.array_equal(labels.read(3, plane.shape)[0][0].mask, plane > 0)  # type: ignore[arg-type]
+    with pytest.raises(RawFileError, match='rows x columns'):
+        labels.read(3, (4, 4))
+
+
+@pytest.mark.parametrize('slices, word', [(5, 'fewer'), (7, 'more')])
+def test_labels_of_another_number_of_frames_are_refused(slices: int, word: str, tmp_path: Path) -> None:
+    labels = np.zeros((slices, 8, 9), np.uint8)
+    np.save(tmp_path / 'l.npy', labels)
+    files = (SourceFile('l.npy', tmp_path / 'l.npy'),)
+    at = item(tmp_path / 'v.npy')
+    stored = open_annotation(LabelArrays('l', Nonzero('a')), files, at, frames=ArrayFiles('v'), stray=0)
+    with pytest.raises(RawFileError, match=rf'l\.npy: labels of {slices} frames, {word} than the 6'):
+        stored.check_length(6)
+    pytest.importorskip('SimpleITK')
+    save_volume(tmp_path / 'l.nii.gz', labels)
+    files = (SourceFile('l.nii.gz', tmp_path / 'l.nii.gz'),)
+    volume = VolumeFiles('v.nii.gz', axis=0)
+    stored = open_annotation(LabelVolumes('l', Nonzero('a')), files, at, frames=volume, stray=0)
+    with pytest.raises(RawFileError, match=f'{word} than the 6'):
+        stored.check_length(6)
+
+
+def test_channel_of_a_label_volume_of_four_axes(tmp_path: Path) -> None:
+    pytest.importorskip('SimpleITK')
+    labels = np.stack([MASK[None] * np.uint8(1), ~MASK[None] * np.uint8(1)])
+    save_volume(tmp_path / 'l.nii.gz', labels)
+    file = SourceFile('l.nii.gz', tmp_path / 'l.nii.gz')
+    frames = VolumeFiles('v.nii.gz')
+    at = item(tmp_path / 'v.nii.gz')
+    assert np.array_equal(
+        read(LabelVolumes('l', Nonzero('a'), channel=1), at, files=(file,), frames=frames)['a'], ~MASK
+    )
+    with pytest.raises(RawFileError, match='no channel 2'):
+        read(LabelVolumes('l', Nonzero('a'), channel=2), at, files=(file,), frames=frames)
+
+
+def test_one_frame_a_file_with_channels_in_front(tmp_path: Path) -> None:
+    pytest.importorskip('SimpleITK')
+    picture = np.stack([speckle(1), speckle(2), speckle(3)])
+    save_volume(tmp_path / 'v.mha', picture)
+    with open_stack(VolumeFiles('v.mha', axis=None, channel=0), item(tmp_path / 'v.mha')) as stack:
+        assert stack.is_single
+        assert np.array_equal(stack.read(0), speckle(1))
+    with pytest.raises(RawFileError, match='one frame is described'):
+        open_stack(VolumeFiles('v.mha', axis=None), item(tmp_path / 'v.mha'))
+
+
+@pytest.mark.parametrize('share', [0.3, 0.95])
+@pytest.mark.parametrize('suffix', ['nii', 'nii.gz', 'mha'])
+def test_volume_cut_short(suffix: str, share: float, tmp_path: Path) -> None:
+    pytest.importorskip('SimpleITK')
+    path = tmp_path / f'v.{suffix}'
+    save_volume(path, np.random.default_rng(0).integers(0, 255, (5, 60, 70), dtype=np.uint8))
+    path.write_bytes(path.read_bytes()[: int(path.stat().st_size * share)])
+    with pytest.raises(RawFileError, match='cut short'):
+        open_stack(VolumeFiles('v'), item(path))
+
+
+def test_voxels_missing_inside_a_whole_gzip_file(tmp_path: Path) -> None:
+    pytest.importorskip('SimpleITK')
+    save_volume(tmp_path / 'v.nii', np.ones((5, 60, 70), np.uint8))
+    (tmp_path / 'v.nii.gz').write_bytes(gzip.compress((tmp_path / 'v.nii').read_bytes()[:-500]))
+    with pytest.raises(RawFileError, match='bytes'):
+        open_stack(VolumeFiles('v'), item(tmp_path / 'v.nii.gz'))
+
+
+def test_values_beyond_8_bits_need_a_window(tmp_path: Path) -> None:
+    pytest.importorskip('SimpleITK')
+    values = np.linspace(-10, 500, 5 * 6 * 7).reshape(5, 6, 7)
+    save_volume(tmp_path / 'v.nii.gz', values)
+    with (
+        open_stack(VolumeFiles('v'), item(tmp_path / 'v.nii.gz')) as stack,
+        pytest.raises(RawFileError, match='window'),
+    ):
+        stack.read(0)
+    with open_stack(VolumeFiles('v', window=(0, 500)), item(tmp_path / 'v.nii.gz')) as stack:
+        assert stack.read(0).min() == 0
+        assert stack.read(4).max() == 255
+    values[0, 0, 0] = np.nan
+    save_volume(tmp_path / 'n.nii.gz', values)
+    with pytest.raises(RawFileError, match='finite'):
+        open_stack(VolumeFiles('v'), item(tmp_path / 'n.nii.gz'))
+
+
+def test_video_frames_are_those_of_their_numbers(tmp_path: Path) -> None:
+    frames = [np.full((64, 64), 20 + 20 * k, np.uint8) for k in range(8)]
+    save_video(tmp_path / 'v.avi', frames)
+    with open_stack(VideoFiles('v.avi', 'all'), item(tmp_path / 'v.avi')) as stack:
+        assert list(stack.numbers) == list(range(8))
+        for number in (0, 3, 7):
+            assert abs(stack.read(number).astype(int) - frames[number][..., None]).max() <= 3
+    (tmp_path / 'bad.avi').write_bytes(b'RIFF')
+    with pytest.raises(RawFileError, match='video'):
+        open_stack(VideoFiles('v.avi'), item(tmp_path / 'bad.avi'))
+
+
+def test_arrays(tmp_path: Path) -> None:
+    np.save(tmp_path / 'v.npy', np.stack([smooth(1), smooth(2)])[..., None] / 255)
+    np.save(tmp_path / 'l.npy', np.stack([MASK, ~MASK])[..., None].astype(np.float32))
+    with open_stack(ArrayFiles('v.npy', scale=255), item(tmp_path / 'v.npy')) as stack:
+        assert list(stack.numbers) == [0, 1]
+        assert abs(stack.read(1).astype(int) - smooth(2)).max() <= 1
+    file = SourceFile('l.npy', tmp_path / 'l.npy')
+    found = read(LabelArrays('l.npy', Values({1: 'spine'})), item(tmp_path / 'v.npy'), 1, (file,))
+    assert np.array_equal(found['spine'], ~MASK)
+    np.save(tmp_path / 'o.npy', np.array([{}], dtype=object), allow_pickle=True)
+    with pytest.raises(RawFileError, match='no array of numbers'):
+        open_stack(ArrayFiles('o.npy'), item(tmp_path / 'o.npy'))
+
+
+def test_hdf5(tmp_path: Path) -> None:
+    h5py = pytest.importorskip('h5py')
+    path = tmp_path / 'd.hdf5'
+    with h5py.File(path, 'w') as file:
+        file['image'] = np.stack([speckle(k) for k in range(3)])
+        file['mask'] = np.stack([MASK * np.uint8(255)] * 3)
+        file['who'] = [b'a', b'a', b'b']
+        file['few'] = [b'a']
+        file['elsewhere'] = h5py.ExternalLink('other.hdf5', '/image')
+    with open_stack(Hdf5Frames('d', 'image', groups={'who': 'who'}), item(path)) as stack:
+        assert np.array_equal(stack.read(2), speckle(2))
+        assert stack.groups(2) == {'who': 'b'}
+    assert np.array_equal(read(Hdf5Masks('mask', Nonzero('a')), item(path), 2)['a'], MASK)
+    for word in (Hdf5Frames('d', 'elsewhere'), Hdf5Frames('d', 'none')):
+        with pytest.raises(RawFileError, match='no data set'):
+            open_stack(word, item(path))
+    with pytest.raises(RawFileError, match='1 values of who for 3 frames'):
+        open_stack(Hdf5Frames('d', 'image', groups={'who': 'few'}), item(path))
+    path.write_bytes(path.read_bytes()[:2000])
+    with pytest.raises(RawFileError, match='damaged'):
+        open_stack(Hdf5Frames('d', 'image'), item(path))
+
+
+def test_polygon_rounds_and_is_cut_at_the_border() -> None:
+    corners = [(9.6, 10.4), (20.4, 10.4), (20.4, 19.6), (9.6, 19.6)]
+    assert np.array_equal(polygon_mask(corners, (64, 80), 'p'), box(10, 10, 20, 20))
+    assert np.array_equal(polygon_mask([(-9, -9), (5, -9), (5, 5), (-9, 5)], (64, 80), 'p'), box(0, 0, 5, 5))
+
+
+@pytest.mark.parametrize(
+    'points', [[], [(1, 1), (2, 2)], [(1, 1), (2, 2), (np.nan, 3)], [(0, 0), (1e9, 0), (0, 1)], 'x']
+)
+def test_polygon_that_is_none(points: Any) -> None:
+    with pytest.raises(RawFileError, match=r'p\.json'):
+        polygon_mask(points, (64, 80), 'p.json')
+
+
+def shape(label: str, kind: str = 'polygon') -> dict:
+    return {'label': label, 'shape_type': kind, 'points': [[10, 10], [20, 10], [20, 20], [10, 20]]}
+
+
+def test_labelme_in_another_encoding(tmp_path: Path) -> None:
+    path = tmp_path / 'a.json'
+    file = (SourceFile('a.json', path),)
+    word = PolygonFiles('a', 'labelme', names={'shenjing': 'nerve'}, encodings=('utf-8', 'gbk'))
+    text = json.dumps({'imagePath': '神经.jpg', 'shapes': [shape('shenjing')]}, ensure_ascii=False)
+    path.write_bytes(text.encode('gbk'))
+    assert np.array_equal(read(word, item(path), files=file)['nerve'], box(10, 10, 20, 20))
+    path.write_text(json.dumps({'shapes': [shape('unknown')]}))
+    with pytest.raises(RawFileError, match="label 'unknown'"):
+        read(word, item(path), files=file)
+    path.write_text(json.dumps({'shapes': [shape('shenjing', 'line')]}))
+    with pytest.raises(RawFileError, match='a line of label'):
+        read(word, item(path), files=file)
+    path.write_text('{"shapes": [')
+    with pytest.raises(RawFileError, match='cut short'):
+        read(word, item(path), files=file)
+
+
+def test_list_of_points(tmp_path: Path) -> None:
+    path = tmp_path / 'a.json'
+    path.write_text('[[10, 10], [20, 10], [20, 20], [10, 20]]')
+    found = read(
+        PolygonFiles('a', 'points', category='liver'), item(path), files=(SourceFile('a.json', path),)
+    )
+    assert np.array_equal(found['liver'], box(10, 10, 20, 20))
+
+
+def test_traced_points_from_frame_one_on(tmp_path: Path) -> None:
+    corners = [(10, 10), (20, 10), (20, 20), (10, 20)]
+    rows = [{'X': str(x), 'Y': str(y), 'Frame': '46'} for x, y in corners]
+    rows.append({'X': '0', 'Y': '0', 'Frame': 'No Systolic'})
+    word = TracedRows('t', 'lv', points=('X', 'Y'), first_frame=1, untraced=('No Systolic',))
+    at = item(tmp_path / 'v.avi', t=rows)
+    assert open_annotation(word, (), at, frames=None, stray=0).numbers() == {45}
+    assert np.array_equal(read(word, at, 45)['lv'], box(10, 10, 20, 20))
+    for frame in ('0', '1.5', 'later'):
+        with pytest.raises(RawFileError):
+            read(word, item(tmp_path / 'v.avi', t=[{**rows[0], 'Frame': frame}]))
+
+
+def test_shapes_of_the_image_annotator(tmp_path: Path) -> None:
+    def row(anatomy: str, **values: Any) -> dict:
+        shape_text = json.dumps(values)
+        return {'region_shape_attributes': shape_text, 'region_attributes': json.dumps({'Anatomy': anatomy})}
+
+    word = ViaRegions('r', 'Anatomy', {'Capsule': 'kidney'}, ignored=('Cortex',))
+    rows = [row('Capsule', name='rect', x=10, y=10, width=10, height=10), row('Cortex', name='rect'), row('')]
+    assert np.array_equal(read(word, item(tmp_path / 'a', r=rows))['kidney'], box(10, 10, 20, 20))
+    circle = read(word, item(tmp_path / 'a', r=[row('Capsule', name='circle', cx=40, cy=30, r=10)]))['kidney']
+    assert np.mean(circle != MASK) < 0.01
+    for bad in (
+        row('Medulla', name='rect'),
+        row('Capsule', name='point', cx=1, cy=1),
+        row('Capsule', name='rect'),
+    ):
+        with pytest.raises(RawFileError):
+            read(word, item(tmp_path / 'a', r=[bad]))
+
+
+def test_coco_objects(tmp_path: Path) -> None:
+    square = [10, 10, 20, 10, 20, 20, 10, 20]
+    other = [30.0, 30.0, 40.0, 30.0, 40.0, 40.0, 30.0, 40.0]
+    at = item(tmp_path / 'a', o=[{'category_id': '2', 'segmentation': [square, other]}])
+    annotation = open_annotation(CocoObjects('o', {1: 'lmym', 2: 'gist'}), (), at, frames=None, stray=0)
+    structures, _ = annotation.read(0, (64, 80))
+    assert [one.category for one in structures] == ['gist', 'gist']
+    assert np.array_equal(structures[1].mask, box(30, 30, 40, 40))
+    for bad in (
+        [],
+        [{'category_id': '3', 'segmentation': [square]}],
+        [{'category_id': '1', 'segmentation': [square[:-1]]}],
+    ):
+        with pytest.raises(RawFileError):
+            read(CocoObjects('o', {1: 'lmym'}), item(tmp_path / 'a', o=bad))
+
+
+def pickled(path: Path, value: Any) -> SourceFile:
+    np.save(path, np.array(value, dtype=object), allow_pickle=True)
+    return SourceFile(path.name, path)
+
+
+def test_pickled_arrays_are_read_without_unpickling(tmp_path: Path) -> None:
+    value = {
+        'image': speckle(1),
+        'structures': {'liver': MASK.astype(np.int64), 'vein': MASK.T.copy(order='F')},
+    }
+    value['share'] = np.float64(0.5)
+    found = read_object_array(pickled(tmp_path / 'a.npy', value))
+    assert np.array_equal(found['image'], value['image'])
+    assert np.array_equal(found['structures']['liver'], MASK)
+    assert np.array_equal(found['structures']['vein'], MASK.T)
+    assert found['share'] == 0.5
+
+
+class Payload:
+    def __init__(self, target: Path) -> None:
+        self.target = target
+
+    def __reduce__(self) -> tuple:
+        return (open, (str(self.target), 'w'))
+
+
+def test_payload_does_not_run(tmp_path: Path) -> None:
+    canary = tmp_path / 'canary'
+    file = pickled(tmp_path / 'a.npy', {'image': speckle(1), 'evil': Payload(canary)})
+    with pytest.raises(RawFileError, match='was not run'):
+        read_object_array(file)
+    assert not canary.exists()
+    np.load(file.path, allow_pickle=True)
+    assert canary.exists(), 'the payload works, so the test can fail'
+
+
+@pytest.mark.parametrize('data', [b'', b'\x93NUMPY', pickle.dumps({})])
+def test_damaged_pickle(data: bytes, tmp_path: Path) -> None:
+    (tmp_path / 'a.npy').write_bytes(data)
+    with pytest.raises(RawFileError, match=r'a\.npy'):
+        read_object_array(SourceFile('a.npy', tmp_path / 'a.npy'))

@@ -1,0 +1,222 @@
+"""Commands that convert data sets; ``datasets/convert.py`` and every description call what is here."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import FrameType
+from typing import NoReturn
+
+from ultrasam.corpus.errors import EXIT_OK, EXIT_USAGE, exit_code_of
+from ultrasam.corpus.loading import find_source, list_descriptions, load_spec
+from ultrasam.errors import ConfigError, InputError, UltraSamError
+
+_INTERRUPTED = 130
+_TERMINATED = 143
+_PREVIEW = 'preview.png'
+_CODES = """
+exit codes: 0 converted, 2 wrong use, 3 faults in the data (good files are kept, run again to resume),
+4 an archive or a published data set that is damaged or unsafe, 5 disk, permission or missing program,
+130 and 143 stopped by a signal (run again to resume)
+"""
+
+
+def run_description(file: str, arguments: Sequence[str] | None = None) -> NoReturn:
+    """The command of one description: ``python datasets/us43d/busi.py SOURCE OUT``.
+
+    Args:
+        file: of the description.
+        arguments: of the command line; None for those of the process.
+    """
+    path = Path(file).resolve()
+    spec = load_spec(path)
+    parser = _parser(
+        f'Convert {spec.title}.', f'  python datasets/us43d/{path.name} downloads/{path.stem} data\n'
+    )
+    parser.add_argument('source', type=Path, metavar='SOURCE', help='archive or folder of the release')
+    parser.add_argument(
+        'out', type=Path, metavar='OUT', help=f'folder of all data sets; {spec.name}/ is made in it'
+    )
+    args = parser.parse_args(arguments)
+    sys.exit(_guarded(lambda: _convert(path, args.source, args)))
+
+
+def run_all(folder: Path, arguments: Sequence[str] | None = None) -> int:
+    """The command ``datasets/convert.py``.
+
+    Args:
+        folder: of the descriptions.
+        arguments: of the command line; None for those of the process.
+    """
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    if arguments[:1] == ['list']:
+        return _guarded(lambda: _list(folder))
+    if arguments[:1] == ['readme']:
+        return _guarded(lambda: _readme(folder))
+    examples = (
+        '  python datasets/convert.py list\n'
+        '  python datasets/convert.py readme > datasets/README.md\n'
+        '  python datasets/convert.py busi downloads data --preview\n'
+        '  python datasets/convert.py all downloads data --jobs 8\n'
+    )
+    parser = _parser('Convert one data set, or all whose files are there.', examples)
+    parser.add_argument('name', metavar='NAME', help="short name, as 'list' shows it, or 'all'")
+    parser.add_argument(
+        'source',
+        type=Path,
+        metavar='SOURCE_ROOT',
+        help='folder with a folder or archive of the short name of each',
+    )
+    parser.add_argument('out', type=Path, metavar='OUT_ROOT', help='folder of all data sets')
+    args = parser.parse_args(arguments)
+    return _guarded(lambda: _convert_named(folder, args))
+
+
+def _parser(description: str, examples: str) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        description=description,
+        epilog=f'examples:\n{examples}{_CODES}',
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument('--jobs', type=int, default=1, help='number of processes (default: 1)')
+    parser.add_argument('--published', action='store_true', help="choices of the published model's data")
+    parser.add_argument('--overwrite', action='store_true', help='replace a data set that is there already')
+    parser.add_argument(
+        '--accept-counts', action='store_true', help='publish a part of a release, or another version'
+    )
+    parser.add_argument(
+        '--verify', action='store_true', help='check what is there already instead of refusing it'
+    )
+    parser.add_argument(
+        '--preview', type=int, nargs='?', const=24, help='write a contact sheet of so many images'
+    )
+    return parser
+
+
+def _guarded(work: Callable[[], int]) -> int:
+    """Run a command; errors of ours become a message and an exit code."""
+    previous = signal.signal(signal.SIGTERM, _terminate)
+    try:
+        return work()
+    except UltraSamError as error:
+        sys.stderr.write(f'{error}\n')
+        return exit_code_of(error)
+    except BrokenPipeError:  # the reader of a list, such as `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except KeyboardInterrupt:
+        sys.stderr.write('stopped; run again to resume\n')
+        return _INTERRUPTED
+    except SystemExit as leaving:
+        sys.stderr.write('stopped; run again to resume\n')
+        return leaving.code if isinstance(leaving.code, int) else EXIT_USAGE
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+
+
+def _terminate(number: int, frame: FrameType | None) -> NoReturn:
+    raise SystemExit(_TERMINATED)
+
+
+def _list(folder: Path) -> int:
+    descriptions = {name: load_spec(path) for name, path in list_descriptions(folder).items()}
+    for name, spec in descriptions.items():
+        images = f'{spec.expected.images:,}' if spec.expected.images else '?'
+        sys.stdout.write(f'{name:<24} {images:>8} images  {spec.access:<40.40}  {spec.title}\n')
+    sys.stdout.write(f'{len(descriptions)} data sets\n')
+    return EXIT_OK
+
+
+def _readme(folder: Path) -> int:
+    from ultrasam.corpus.catalogue import catalogue_text
+
+    specs = {name: load_spec(path) for name, path in list_descriptions(folder).items()}
+    sys.stdout.write(catalogue_text(specs))
+    return EXIT_OK
+
+
+def _convert_named(folder: Path, args: argparse.Namespace) -> int:
+    descriptions = list_descriptions(folder)
+    if args.name != 'all':
+        if args.name not in descriptions:
+            raise ConfigError(f'no data set {args.name!r}; there are {", ".join(descriptions)}')
+        path = descriptions[args.name]
+        return _convert(path, find_source(args.source, args.name, load_spec(path).name) or args.source, args)
+    codes = []
+    missing = []
+    for name, path in descriptions.items():
+        source = find_source(args.source, name, load_spec(path).name)
+        if source is None:
+            missing.append(name)
+            continue
+        try:
+            codes.append(_convert(path, source, args))
+        except UltraSamError as error:
+            sys.stderr.write(f'{error}\n')
+            codes.append(exit_code_of(error))
+    if missing:
+        sys.stderr.write(
+            f'{len(missing)} of {len(descriptions)} are not in {args.source}: {", ".join(missing)}\n'
+        )
+    if not codes:
+        raise InputError(f'{args.source}: no folder or archive has the short name of a data set')
+    sys.stdout.write(f'{codes.count(EXIT_OK)} of {len(codes)} data sets converted\n')
+    return max(codes)
+
+
+def _convert(path: Path, source: Path, args: argparse.Namespace) -> int:
+    """Convert one data set and report it."""
+    from tqdm import tqdm
+
+    from ultrasam.corpus.engine import Options, convert_dataset
+    from ultrasam.corpus.manifest import MANIFEST, verify_dataset
+
+    name = load_spec(path).name
+    if args.verify and not args.overwrite and (args.out / name / MANIFEST).exists():
+        counts = verify_dataset(args.out / name)['counts']
+        sys.stdout.write(f'{name}: verified, {sum(counts["images"].values()):,} images\n')
+        _preview(args.out / name, args.preview)
+        return EXIT_OK
+    with tqdm(desc=name, unit='item', disable=None) as bar:
+
+        def progress(done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        options = Options(
+            jobs=args.jobs,
+            published=args.published,
+            overwrite=args.overwrite,
+            accept_counts=args.accept_counts,
+            progress=progress,
+            note=lambda text: bar.set_postfix_str(text),
+        )
+        report = convert_dataset(path, source, args.out, options)
+    counts = report.counts
+    sys.stdout.write(
+        f'{name}: {counts.images.total():,} images, {counts.annotations.total():,} annotations, '
+        f'{counts.subjects:,} subjects in {report.folder}\n'
+    )
+    for title in ('images', 'categories', 'labels', 'left_out', 'dropped', 'known_faults', 'stray'):
+        for key, count in sorted(getattr(counts, title).items())[:20]:
+            sys.stdout.write(f'  {title.replace("_", " ")}: {key}: {count:,}\n')
+    for warning in report.warnings:
+        sys.stdout.write(f'  look at: {warning}\n')
+    _preview(report.folder, args.preview)
+    return EXIT_OK
+
+
+def _preview(folder: Path, count: int | None) -> None:
+    if count:
+        from ultrasam.corpus.preview import write_preview
+
+        target = folder.parent / f'{folder.name}.{_PREVIEW}'
+        write_preview(folder, target, count=count)
+        sys.stdout.write(f'  preview: {target}\n')
+
+
+__all__ = ['run_all', 'run_description']

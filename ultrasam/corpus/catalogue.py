@@ -1,0 +1,78 @@
+"""The table of data sets in ``datasets/README.md``, written from the descriptions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ultrasam.corpus.spec import DatasetSpec
+
+_HEAD = """# Data sets
+
+One description a data set lies in `us43d/`; the engine in `ultrasam.corpus` does the rest. You obtain the files of a
+data set yourself, under its terms, and convert them:
+
+```bash
+python datasets/convert.py list                                   # short names
+python datasets/us43d/busi.py downloads/busi data                 # one data set, from an archive or a folder
+python datasets/convert.py busi downloads data --preview          # the same, found by its short name
+python datasets/convert.py all downloads data --jobs 8            # all that are there
+```
+
+Each gives `data/NAME/` with
+
+- `images/*.png`, 8-bit RGB,
+- `annotations/NAME__coco.json`, and `annotations/test.NAME__coco.json` where there is an official test part, which is
+  never mixed into the other. Each image states its `subject`, `source_file`, `frame`, `official_split` and `label`,
+  as far as they are known. A subject that is a file name means that no patient is known: such images may share one.
+- for classes of whole images `annotations/train.txt`, `val_classification.txt` and `test_classification.txt`:
+  lines of file name and index,
+- `manifest.json`: counts, what was left out and why, and the SHA-256 of every file.
+
+The same files give the same bytes, whatever the machine's order of files or the number of processes. A conversion
+that is stopped goes on where it was when it is started again; until it is complete nothing appears under `data/NAME/`.
+Files that cannot be used are listed and the data set is not published (exit code 3); an archive that is damaged or
+unsafe is refused (4). `--published` makes the choices of the published model's data where its numbers depend on them.
+`--accept-counts` takes a part of a release, or another version of it. `--verify` checks what was published.
+
+To add a data set, write a description as the docstring of `ultrasam/corpus/spec.py` says, and a raw tree of its layout
+in `tests/corpus/raw_trees/`; then run `python datasets/convert.py readme > datasets/README.md`.
+
+"""
+_TABLE = (
+    '| short name | data set | images | categories | subject | official parts | licence | access |\n'
+    + '|---' * 8
+)
+
+
+def catalogue_text(descriptions: Mapping[str, DatasetSpec]) -> str:
+    """The README of ``datasets/``.
+
+    Args:
+        descriptions: by their short names.
+
+    Returns:
+        Markdown.
+    """
+    lines = [_TABLE + '|']
+    for name, spec in sorted(descriptions.items()):
+        images = f'{spec.expected.images:,}' if spec.expected.images else 'not stated'
+        categories = ', '.join(category.name for category in spec.categories)
+        subject = 'known' if spec.subject is not None else 'not known'
+        parts = '-'
+        if spec.split is not None:
+            parts = ', '.join(part for part in ('train', 'val', 'test') if getattr(spec.split, part))
+        cells = (
+            f'`{name}`',
+            f'[{spec.title}]({spec.homepage})',
+            images,
+            categories,
+            subject,
+            parts,
+            spec.licence or 'not stated',
+            spec.access,
+        )
+        lines.append('| ' + ' | '.join(cells) + ' |')
+    notes = [
+        f'- `{name}`: {" ".join(spec.notes)} {spec.citation}.' for name, spec in sorted(descriptions.items())
+    ]
+    return _HEAD + '\n'.join(lines) + '\n\n## Notes and citations\n\n' + '\n'.join(notes) + '\n'

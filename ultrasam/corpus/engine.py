@@ -1,0 +1,345 @@
+"""Conversion of a data set: plan, convert in processes, verify, publish in one step.
+
+The output is a function of the input bytes alone: the same files give the same bytes, in whatever order they lie
+on the disk and with any number of processes. Until all is done nothing appears under the name of the data set;
+what was done waits in a folder beside it, and a conversion that is started again goes on from there.
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import shutil
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ultrasam.atomic import locked, publish_folder
+from ultrasam.corpus.coco import build_coco, coco_text, number_frames
+from ultrasam.corpus.errors import DataFaultsError, EnvironmentFault, Fault
+from ultrasam.corpus.journal import Journal
+from ultrasam.corpus.loading import load_spec
+from ultrasam.corpus.manifest import (
+    MANIFEST,
+    Counts,
+    build_manifest,
+    count_records,
+    file_digest,
+    verify_dataset,
+)
+from ultrasam.corpus.patterns import compiled
+from ultrasam.corpus.plan import Item, Plan, make_plan
+from ultrasam.corpus.spec import DatasetSpec, Expected
+from ultrasam.corpus.tree import open_tree
+from ultrasam.corpus.worker import ItemResult, convert_item, start_worker
+from ultrasam.errors import ConfigError, OutputError
+
+Progress = Callable[[int, int], None]
+"""Told how many items are done, and of how many."""
+_IN_FLIGHT = 4
+# loaded once, in the process from which the workers are forked
+PRELOADED = ['ultrasam.corpus.worker', 'ultrasam.corpus.readers.image', 'pycocotools.mask', 'scipy.ndimage']
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to convert.
+
+    Args:
+        jobs: number of processes.
+        published: make the choices of the published model's data.
+        overwrite: replace a data set that is there already.
+        accept_counts: publish although the counts are not those of the release, for a part or another version.
+        progress: told about items that are done.
+        note: told about each step, in words.
+    """
+
+    jobs: int = 1
+    published: bool = False
+    overwrite: bool = False
+    accept_counts: bool = False
+    progress: Progress = lambda done, total: None
+    note: Callable[[str], None] = lambda text: None
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a conversion did.
+
+    Args:
+        folder: of the data set.
+        counts: what was counted.
+        warnings: what a user should look at.
+    """
+
+    folder: Path
+    counts: Counts
+    warnings: tuple[str, ...]
+
+
+def convert_dataset(description: Path, source: Path, out_root: Path, options: Options = Options()) -> Report:
+    """Convert a data set into ``out_root/NAME``.
+
+    Args:
+        description: file with its ``SPEC``.
+        source: archive or folder of the release; nothing in it is changed.
+        out_root: folder of all data sets.
+        options: how.
+
+    Raises:
+        DataFaultsError: files that cannot be used, or counts that are not those of the release.
+        ArchiveError: an archive that is damaged or unsafe.
+        OutputError: the data set is there already, or cannot be written.
+        InputError: there is no such source, or a table of it is damaged.
+        ConfigError: options that make no sense.
+    """
+    spec = load_spec(description)
+    if options.published:
+        spec = spec.as_published()
+    if options.jobs < 1:
+        raise ConfigError(f'jobs={options.jobs}: at least one process is needed')
+    target = out_root / spec.name
+    if target.is_dir() and any(target.iterdir()) and not options.overwrite:
+        raise OutputError(f'{target} exists already: choose another folder, remove it, or use --overwrite')
+    try:
+        return _convert(spec, description, source, target, options)
+    except OSError as error:
+        raise EnvironmentFault(
+            f'{error.filename or target}: {error.strerror or error}: see to the disk or its permissions, then run '
+            'again to resume'
+        ) from error
+
+
+def _convert(spec: DatasetSpec, description: Path, source: Path, target: Path, options: Options) -> Report:
+    """Convert within a folder beside the target, which one process at a time may use."""
+    work = target.parent / f'.{spec.name}.work'
+    (work / 'frames').mkdir(parents=True, exist_ok=True)
+    with locked(work):
+        tree = open_tree(
+            source, work / 'raw', spec.archives, note=lambda name: options.note(f'unpacking {name}')
+        )
+        plan = make_plan(spec, tree)
+        options.note(f'{len(plan.items):,} items, {len(tree.files):,} files')
+        journal = Journal(
+            work / 'journal.jsonl',
+            description=description,
+            published=options.published,
+            frames=work / 'frames',
+        )
+        with journal:
+            results = _run(plan.items, description, work / 'frames', journal, options)
+        report = _publish(spec, plan, results, target, work / 'frames', options)
+        shutil.rmtree(work / 'raw', ignore_errors=True)
+        shutil.rmtree(work / 'frames', ignore_errors=True)
+    shutil.rmtree(work, ignore_errors=True)
+    return report
+
+
+def _run(
+    items: Sequence[Item], description: Path, frames: Path, journal: Journal, options: Options
+) -> list[ItemResult]:
+    """Results of all items, in their order."""
+    results = {item.key: found for item in items if (found := journal.result_of(item)) is not None}
+    options.progress(len(results), len(items))
+
+    def keep(item: Item, result: ItemResult) -> None:
+        journal.add(item, result)
+        results[item.key] = result
+        options.progress(len(results), len(items))
+
+    waiting = [item for item in items if item.key not in results]
+    broken = _run_pool(waiting, description, frames, options, keep) if waiting else False
+    if broken:
+        # one of those in flight ended its process: each alone, to find which
+        for item in [item for item in waiting if item.key not in results]:
+            if _run_pool([item], description, frames, options, keep):
+                keep(
+                    item,
+                    ItemResult(item.key, fault=f'{item.key}: ends the process that reads it; it is damaged'),
+                )
+    return [results[item.key] for item in items]
+
+
+def _run_pool(
+    items: Sequence[Item],
+    description: Path,
+    frames: Path,
+    options: Options,
+    keep: Callable[[Item, ItemResult], None],
+) -> bool:
+    """Convert items; True if a process ended by itself before all were done."""
+    context = multiprocessing.get_context('forkserver')
+    context.set_forkserver_preload([*PRELOADED])
+    lifeline, held = context.Pipe(duplex=False)
+    before = set(multiprocessing.active_children())
+    pool = ProcessPoolExecutor(
+        min(options.jobs, len(items)),
+        mp_context=context,
+        initializer=start_worker,
+        initargs=(description, options.published, lifeline),
+    )
+    try:
+        for item, result in _results(pool, items, frames, options.jobs):
+            keep(item, result)
+    except BrokenProcessPool:
+        return True
+    except BaseException:
+        for process in set(multiprocessing.active_children()) - before:
+            process.kill()
+        raise
+    finally:
+        pool.shutdown(cancel_futures=True)
+        held.close()
+        lifeline.close()
+    return False
+
+
+def _results(
+    pool: ProcessPoolExecutor, items: Sequence[Item], frames: Path, jobs: int
+) -> Iterator[tuple[Item, ItemResult]]:
+    """Results as they come, with a few items in flight."""
+    waiting = iter(items)
+    flying: dict[Future[ItemResult], Item] = {}
+    while True:
+        for item in waiting:
+            flying[pool.submit(convert_item, item, frames)] = item
+            if len(flying) >= jobs * _IN_FLIGHT:
+                break
+        if not flying:
+            return
+        done, _ = wait(flying, return_when=FIRST_COMPLETED)
+        for future in done:
+            yield flying.pop(future), future.result()
+
+
+def _publish(
+    spec: DatasetSpec, plan: Plan, results: Sequence[ItemResult], target: Path, frames: Path, options: Options
+) -> Report:
+    """See that all is as it should be, then put the data set in place."""
+    faults = [*plan.faults, *(Fault(result.key, result.fault) for result in results if result.fault)]
+    known: Counter[str] = Counter()
+    unknown = []
+    for fault in faults:
+        reason = _known_reason(spec, fault)
+        if reason:
+            known[reason] += 1
+        else:
+            unknown.append(fault)
+    if unknown:
+        raise DataFaultsError(spec.name, unknown, 'Good files are kept: mend these, then run again to resume')
+    records = number_frames(spec, [record for result in results for record in result.frames])
+    counts = count_records(spec, records)
+    counts.known_faults = known
+    counts.left_out = plan.left_out + Counter(
+        {
+            'no objects': sum(result.empty for result in results),
+            'no frame that is annotated': sum(not (r.fault or r.frames or r.empty) for r in results),
+        }
+    )
+    counts.unused = len(plan.unused)
+    warnings = _check_counts(spec, counts, options)
+    if plan.unused:
+        warnings.append(
+            f'{len(plan.unused)} files are not mentioned in the description, first {plan.unused[0]}'
+        )
+    sources = {name: digest for result in results for name, digest in result.sources.items()}
+    options.note('publishing')
+    with publish_folder(target, overwrite=options.overwrite, verify=verify_dataset) as folder:
+        _fill_folder(spec, folder, records, counts, sources, frames, published=options.published)
+    return Report(target, counts, tuple(warnings))
+
+
+def _fill_folder(
+    spec: DatasetSpec,
+    folder: Path,
+    records: Sequence[dict[str, Any]],
+    counts: Counts,
+    sources: dict[str, str],
+    frames: Path,
+    *,
+    published: bool,
+) -> None:
+    (folder / 'images').mkdir()
+    (folder / 'annotations').mkdir()
+    files: dict[str, str] = {}
+    for record in records:
+        _link(frames / record['file'], folder / 'images' / record['file_name'])
+        files[f'images/{record["file_name"]}'] = record['sha256']
+    for name, text in _annotation_files(spec, records).items():
+        path = folder / 'annotations' / name
+        path.write_text(text, encoding='utf-8')
+        files[f'annotations/{name}'] = file_digest(path)
+    manifest = build_manifest(spec, counts, sources, files, published=published)
+    text = json.dumps(manifest, indent=1, ensure_ascii=False) + '\n'
+    (folder / MANIFEST).write_text(text, encoding='utf-8')
+
+
+def _annotation_files(spec: DatasetSpec, records: Sequence[dict[str, Any]]) -> dict[str, str]:
+    """Text of each file in ``annotations/``: COCO files, and the lists that classifiers read."""
+    test = [record for record in records if record['part'] == 'test']
+    main = [record for record in records if record['part'] != 'test']
+    files = {f'{spec.name}__coco.json': coco_text(build_coco(spec, main))}
+    if spec.split is not None and spec.split.test:
+        files[f'test.{spec.name}__coco.json'] = coco_text(build_coco(spec, test))
+    if spec.label:
+        parts = {
+            'train.txt': [record for record in main if record['part'] != 'val'],
+            'val_classification.txt': [record for record in main if record['part'] == 'val'],
+            'test_classification.txt': test,
+        }
+        for name, chosen in parts.items():
+            lines = [
+                f'images/{record["file_name"]} {spec.classes.index(record["label"])}\n' for record in chosen
+            ]
+            if lines:
+                files[name] = ''.join(lines)
+    return files
+
+
+def _known_reason(spec: DatasetSpec, fault: Fault) -> str:
+    for pattern, reason in spec.known_faults.items():
+        if compiled(pattern).match(fault.file):
+            return reason
+    return ''
+
+
+def _check_counts(spec: DatasetSpec, counts: Counts, options: Options) -> list[str]:
+    """Differences from the release; they stop the conversion unless they are accepted."""
+    expected: Expected = spec.expected
+    found = {
+        'images': counts.images.total(),
+        'test_images': counts.images['test'],
+        'subjects': counts.subjects,
+        'annotations': counts.annotations.total(),
+    }
+    differing = [
+        f'{found[name]:,} {name.replace("_", " ")} where the release has {wanted:,}'
+        for name in found
+        if (wanted := getattr(expected, name)) is not None and wanted != found[name]
+    ]
+    if not found['images']:
+        raise DataFaultsError(
+            spec.name,
+            [Fault(spec.name, f'no image matches {spec.frames.pattern!r}')],
+            'Is the source the one that the description means?',
+        )
+    if differing and not options.accept_counts:
+        raise DataFaultsError(
+            spec.name,
+            [Fault(spec.name, text) for text in differing],
+            'For a part of the release, or another version of it, use --accept-counts',
+        )
+    return differing
+
+
+def _link(source: Path, target: Path) -> None:
+    """A second name for a frame, or a copy where the disk has no such thing."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)

@@ -1,0 +1,167 @@
+"""Label rules: from mask values to structures, with what no rule names counted."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from functools import singledispatch
+from typing import Any
+
+import numpy as np
+
+from ultrasam.corpus.errors import RawFileError
+from ultrasam.corpus.frames import Structure
+from ultrasam.corpus.patterns import fill
+from ultrasam.corpus.words import Colours, Nonzero, Outline, Threshold, Values
+
+_MOST_NAMED = 8
+Labelled = tuple[list[Structure], Counter[str]]
+
+
+def read_labels(
+    rule: Any, values: np.ndarray, groups: Mapping[str, str], *, name: str, stray_share: float
+) -> Labelled:
+    """Apply a rule to a mask.
+
+    Args:
+        rule: one of the label rules.
+        values: (H, W) of any number type, or (H, W, 3) uint8, RGB.
+        groups: for category names.
+        name: of the file, for messages.
+        stray_share: largest share of pixels that no rule names.
+
+    Returns:
+        Structures, and how many pixels have each value that no rule names.
+
+    Raises:
+        RawFileError: too many pixels that no rule names, or values of which none reaches a threshold.
+    """
+    structures, stray = apply_rule(rule, values, groups, name)
+    pixels = values.shape[0] * values.shape[1]
+    if stray.total() > stray_share * pixels:
+        shown = ', '.join(f'{value} ({count:,} px)' for value, count in stray.most_common(_MOST_NAMED))
+        raise RawFileError(
+            f'{name}: {stray.total() / pixels:.1%} of its pixels have values that {type(rule).__name__} does '
+            f'not name: {shown}. Is this the release that is described?'
+        )
+    return structures, stray
+
+
+@singledispatch
+def apply_rule(rule: Any, values: np.ndarray, groups: Mapping[str, str], name: str) -> Labelled:
+    """Structures and stray values of a mask, without a limit on the latter."""
+    raise TypeError(f'{rule!r} is no label rule')
+
+
+@apply_rule.register
+def _(rule: Threshold, values: np.ndarray, groups: Mapping[str, str], name: str) -> Labelled:
+    gray = as_gray(values, name, slack=rule.slack)
+    inside = gray >= rule.at
+    stray = _counted(gray, (gray > rule.slack) & ~inside)
+    if stray and not inside.any():
+        raise RawFileError(
+            f'{name}: its highest value is {gray.max()}, below the threshold {rule.at}: stored as labels, not as '
+            'black and white? Is this the release that is described?'
+        )
+    return _one(rule.category, inside, groups), stray
+
+
+@apply_rule.register
+def _(rule: Nonzero, values: np.ndarray, groups: Mapping[str, str], name: str) -> Labelled:
+    if not np.isfinite(values).all():
+        raise RawFileError(f'{name}: holds values that are not finite')
+    inside = values != 0 if values.ndim == 2 else (values != 0).any(axis=2)
+    return _one(rule.category, inside, groups), Counter()
+
+
+@apply_rule.register
+def _(rule: Values, values: np.ndarray, groups: Mapping[str, str], name: str) -> Labelled:
+    gray = as_gray(values, name)
+    of_category: dict[str, list[int]] = {}
+    for value, category in rule.names.items():
+        of_category.setdefault(category, []).append(value)
+    masks = ((category, np.isin(gray, values)) for category, values in of_category.items())
+    structures = [Structure(fill(category, groups), mask) for category, mask in masks if mask.any()]
+    return structures, _counted(gray, ~np.isin(gray, [*rule.names, *rule.background]))
+
+
+@apply_rule.register
+def _(rule: Colours, values: np.ndarray, groups: Mapping[str, str], name: str) -> Labelled:
+    rgb = values if values.ndim == 3 else np.repeat(values[..., None], 3, axis=2)
+    colours = [*rule.background, *rule.names]
+    distances = np.stack([np.abs(rgb.astype(np.int16) - colour).max(axis=2) for colour in colours])
+    nearest = distances.argmin(axis=0)
+    known = distances.min(axis=0) <= rule.tolerance
+    structures = []
+    for number, (_, category) in enumerate(rule.names.items(), start=len(rule.background)):
+        mask = known & (nearest == number)
+        if mask.any():
+            structures.append(Structure(fill(category, groups), mask))
+    unknown, counts = np.unique(rgb[~known], axis=0, return_counts=True)
+    stray = {str(tuple(map(int, colour))): int(count) for colour, count in zip(unknown, counts, strict=True)}
+    return structures, Counter(stray)
+
+
+@apply_rule.register
+def _(rule: Outline, values: np.ndarray, groups: Mapping[str, str], name: str) -> Labelled:
+    curve = as_gray(values, name, slack=rule.at) >= rule.at
+    return _one(rule.category, fill_outline(curve), groups), Counter()
+
+
+def as_gray(values: np.ndarray, name: str, *, slack: int = 0) -> np.ndarray:
+    """(H, W) of a mask whose channels agree to within ``slack``.
+
+    Raises:
+        RawFileError: a coloured mask where a gray one is described, or fractions.
+    """
+    if values.ndim == 3:
+        if int(np.ptp(values.astype(np.int16), axis=2).max(initial=0)) > slack:
+            raise RawFileError(f'{name}: a mask in colour where a gray one is described')
+        values = values[..., 0]
+    if values.dtype.kind == 'f':
+        if not np.array_equal(values, np.rint(values)):
+            raise RawFileError(f'{name}: labels with fractions, or values that are not finite')
+        values = values.astype(np.int64)
+    return values.astype(np.uint8) if values.dtype == bool else values
+
+
+def fill_outline(curve: np.ndarray) -> np.ndarray:
+    """What a curve encloses, with the curve; a curve that leaves the image is closed along its border.
+
+    Of the regions into which the curve cuts the image, the largest one that touches the border is outside.
+
+    Args:
+        curve: (H, W), bool.
+
+    Returns:
+        (H, W), bool.
+
+    Example:
+        >>> ring = np.ones((5, 5), bool); ring[1:4, 1:4] = False
+        >>> int(fill_outline(np.pad(ring, 2)).sum())
+        25
+    """
+    from scipy import ndimage
+
+    if not curve.any():
+        return curve
+    regions, count = ndimage.label(~curve)
+    if count == 0:
+        return np.ones_like(curve)
+    border = np.concatenate([regions[0], regions[-1], regions[:, 0], regions[:, -1]])
+    areas = np.bincount(regions.ravel(), minlength=count + 1)
+    touching = np.unique(border[border > 0])
+    if touching.size == 0:
+        return np.ones_like(curve)
+    outside = touching[areas[touching].argmax()]
+    inside: np.ndarray = regions != outside
+    return inside
+
+
+def _one(category: str, mask: np.ndarray, groups: Mapping[str, str]) -> list[Structure]:
+    return [Structure(fill(category, groups), mask)] if mask.any() else []
+
+
+def _counted(values: np.ndarray, where: np.ndarray) -> Counter[str]:
+    found, counts = np.unique(values[where], return_counts=True)
+    return Counter({str(value): int(count) for value, count in zip(found, counts, strict=True)})

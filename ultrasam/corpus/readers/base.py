@@ -1,0 +1,127 @@
+"""What every reader gives: frames by number, and the structures of a frame."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+
+from ultrasam.corpus.errors import EnvironmentFault, RawFileError
+from ultrasam.corpus.labels import Labelled
+
+
+class FrameStack(ABC):
+    """The frames of one item; a context manager that releases its file."""
+
+    is_single = False
+    """A file of one image, whose frame has no number."""
+    only_annotated = False
+    """Whether frames that no annotation names are not wanted."""
+
+    @property
+    @abstractmethod
+    def numbers(self) -> Sequence[int]:
+        """Numbers of the frames that there are, ascending."""
+
+    @abstractmethod
+    def read(self, number: int) -> np.ndarray:
+        """A frame, (H, W) or (H, W, 3) RGB, uint8; numbers ascend from call to call."""
+
+    def groups(self, number: int) -> Mapping[str, str]:
+        """Groups of one frame beyond those of its item."""
+        return {}
+
+    def close(self) -> None:
+        """Release the file."""
+        return
+
+    def __enter__(self) -> FrameStack:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class Annotation(ABC):
+    """One annotation of an item."""
+
+    def numbers(self) -> set[int] | None:
+        """Numbers of the frames that it names; None if it concerns every frame."""
+        return None
+
+    def check_length(self, frames: int) -> None:
+        """Refuse an annotation that is stored frame by frame and has another number of frames.
+
+        Raises:
+            RawFileError: its number of frames is not that of its image.
+        """
+        return
+
+    @abstractmethod
+    def read(self, number: int, size_hw: tuple[int, int]) -> Labelled:
+        """Structures of a frame of the given size, and stray values."""
+
+
+def as_bytes(values: np.ndarray, window: tuple[float, float] | None, name: str) -> np.ndarray:
+    """Gray or RGB values as 8 bits.
+
+    Args:
+        values: of any number type.
+        window: lowest and highest value to show; None: they are 0 to 255, and fractions are cut.
+        name: of the file, for messages.
+
+    Raises:
+        RawFileError: values that are not finite, or beyond 0 to 255 without a window.
+    """
+    if values.dtype == np.uint8 and window is None:
+        return values
+    if values.size and not np.isfinite(values).all():
+        raise RawFileError(f'{name}: holds values that are not finite')
+    if window is not None:
+        low, high = window
+        scaled = (values.astype(np.float64) - low) * (255.0 / (high - low))
+        return np.clip(np.rint(scaled), 0, 255).astype(np.uint8)
+    low, high = values.min(initial=0), values.max(initial=0)
+    if low < 0 or high >= 256:
+        raise RawFileError(f'{name}: values from {low} to {high} where 0 to 255 are described; set a window')
+    return values.astype(np.uint8)
+
+
+def check_size(found_hw: Sequence[int], size_hw: tuple[int, int], name: str) -> None:
+    """See that a mask is as large as its image.
+
+    Raises:
+        RawFileError: it is not; it is never resized in silence.
+    """
+    if tuple(found_hw) != size_hw:
+        raise RawFileError(
+            f'{name}: {found_hw[0]} x {found_hw[1]} pixels (rows x columns), its image {size_hw[0]} x {size_hw[1]}'
+        )
+
+
+def optional_library(module: str, name: str) -> Any:
+    """A library of the extra ``corpus``.
+
+    Raises:
+        EnvironmentFault: it is not installed.
+    """
+    try:
+        return __import__(module)
+    except ImportError as error:
+        raise EnvironmentFault(f"{name}: needs {module}. Run: pip install 'ultrasam[corpus]'") from error
+
+
+def check_frames(found: int, frames: int, name: str) -> None:
+    """Refuse a label file whose number of frames is not that of its image.
+
+    Raises:
+        RawFileError: it has more, or fewer.
+    """
+    if found != frames:
+        kind = 'fewer' if found < frames else 'more'
+        raise RawFileError(f'{name}: labels of {found} frames, {kind} than the {frames} of its image')

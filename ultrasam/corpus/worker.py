@@ -1,0 +1,165 @@
+"""What a process does with one item: read it, write its frames as PNG, describe them as plain data."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import os
+import resource
+import signal
+import threading
+from collections import Counter
+from dataclasses import asdict, dataclass, field
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from ultrasam.corpus.errors import EnvironmentFault
+from ultrasam.corpus.loading import load_spec
+from ultrasam.corpus.plan import Item, SourceFile
+from ultrasam.corpus.reading import FinishedFrame, read_frames
+from ultrasam.corpus.spec import DatasetSpec
+from ultrasam.errors import ConfigError, InputError
+
+# of address space a process: the largest volumes need a fifth
+_MEMORY_BYTES = 16 << 30
+_HASH_CHUNK = 1 << 20
+_PNG_COMPRESSION = 4
+_spec: DatasetSpec | None = None
+
+
+@dataclass(frozen=True)
+class ItemResult:
+    """What became of an item; plain data, as it stands in the journal.
+
+    Args:
+        key: of the item.
+        frames: one record a frame that is kept.
+        empty: number of frames left out because they have no objects.
+        sources: SHA-256 of each file that was read, by name.
+        fault: why the item cannot be used; '' if it can.
+    """
+
+    key: str
+    frames: list[dict[str, Any]] = field(default_factory=list)
+    empty: int = 0
+    sources: dict[str, str] = field(default_factory=dict)
+    fault: str = ''
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return asdict(self)
+
+
+def start_worker(description: Path, published: bool, lifeline: Connection) -> None:
+    """Prepare a process: load the description, limit the memory, end when the other end of ``lifeline`` closes."""
+    global _spec
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_AS, (_MEMORY_BYTES, resource.getrlimit(resource.RLIMIT_AS)[1]))
+    spec = load_spec(description)
+    _spec = spec.as_published() if published else spec
+    threading.Thread(target=_end_with, args=(lifeline,), daemon=True).start()
+
+
+def convert_item(item: Item, folder: Path) -> ItemResult:
+    """Convert an item in a process that was prepared.
+
+    Args:
+        item: what to read.
+        folder: where its frames go, under names that depend on the item alone.
+
+    Raises:
+        EnvironmentFault: the disk fails, or a library is missing: no item could be converted.
+    """
+    if _spec is None:
+        raise RuntimeError('start_worker was not called in this process')
+    return convert(_spec, item, folder)
+
+
+def convert(spec: DatasetSpec, item: Item, folder: Path) -> ItemResult:
+    """Convert an item; see :func:`convert_item`."""
+    stem = hashlib.sha256(item.key.encode()).hexdigest()[:24]
+    records: list[dict[str, Any]] = []
+    empty = 0
+    try:
+        sources = {file.name: _digest(file) for file in item.files}
+        for frame in read_frames(spec, item):
+            if frame is None:
+                empty += 1
+                continue
+            records.append(_record(spec, item, frame, folder / f'{stem}_{len(records):06d}.png'))
+    except EnvironmentFault:
+        raise
+    except (InputError, ConfigError, MemoryError) as error:
+        reason = str(error) or 'needs more memory than a process may have'
+        return ItemResult(item.key, fault=reason)
+    return ItemResult(item.key, records, empty, sources)
+
+
+def _record(spec: DatasetSpec, item: Item, frame: FinishedFrame, path: Path) -> dict[str, Any]:
+    """Write a frame and describe it."""
+    from pycocotools import mask as coco_mask
+
+    buffer = io.BytesIO()
+    Image.fromarray(frame.image).save(buffer, 'PNG', compress_level=_PNG_COMPRESSION)
+    data = buffer.getvalue()
+    try:
+        path.write_bytes(data)
+    except OSError as error:
+        raise EnvironmentFault(
+            f'{path}: {len(data):,} bytes cannot be written ({error.strerror}): make room or mend permissions, '
+            'then run again to resume'
+        ) from error
+    objects = []
+    for instance in frame.instances:
+        rle = coco_mask.encode(np.asfortranarray(instance.mask, dtype=np.uint8))
+        objects.append(
+            {
+                'category_id': spec.category_id(instance.category),
+                'bbox': [float(value) for value in coco_mask.toBbox(rle)],
+                'area': int(coco_mask.area(rle)),
+                'counts': rle['counts'].decode('ascii'),
+            }
+        )
+    return {
+        'file': path.name,
+        'sha256': hashlib.sha256(data).hexdigest(),
+        'bytes': len(data),
+        'height': frame.image.shape[0],
+        'width': frame.image.shape[1],
+        'source': item.frames.name,
+        'index': frame.index,
+        'part': item.part,
+        'subject': frame.subject,
+        'series': frame.series,
+        'label': frame.label,
+        'objects': objects,
+        'stray': _plain(frame.stray),
+        'dropped': _plain(frame.dropped),
+    }
+
+
+def _plain(counts: Counter[str]) -> dict[str, int]:
+    return {key: int(counts[key]) for key in sorted(counts)}
+
+
+def _digest(file: SourceFile) -> str:
+    digest = hashlib.sha256()
+    try:
+        with file.path.open('rb') as opened:
+            while chunk := opened.read(_HASH_CHUNK):
+                digest.update(chunk)
+    except OSError as error:
+        raise InputError(f'{file.name}: cannot be read ({error.strerror})') from error
+    return digest.hexdigest()
+
+
+def _end_with(lifeline: Connection) -> None:
+    # nothing is ever sent: this returns when the process at the other end is gone, however it ended
+    with contextlib.suppress(EOFError, OSError):
+        lifeline.recv()
+    os._exit(1)

@@ -15,7 +15,7 @@ SETUP_FILES := setup.py pyproject.toml packaging/env.sh packaging/mim_lookup.py 
 TRANSITIONAL := $(wildcard packaging/transitional/mmdet/*.*)
 CLASSIC_TESTS := $(wildcard tests/models tests/parity tests/transforms tests/checkpoints)
 
-.PHONY: help env env-classic demo test test-slow test-classic lint format bench constraints clean distclean
+.PHONY: help env env-classic demo test test-slow test-classic faults faults-full lint format bench constraints clean distclean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,6 +45,12 @@ test-slow: $(STAMP) ## run the tests that train, compile or sweep (about 30 minu
 
 test-classic: $(STAMP_CLASSIC) ## run the model, transform and checkpoint tests in .venv-classic (about 3 minutes)
 	@$(PY_CLASSIC) -m pytest -m 'not slow' $(CLASSIC_TESTS)
+
+faults: $(STAMP) ## attack what reads and writes files, every kind of fault once, beside the stock libraries (2 minutes)
+	@$(PY) -m tests.faults.run
+
+faults-full: $(STAMP) ## the same with more trials of each fault (about 8 minutes)
+	@$(PY) -m tests.faults.run --full
 
 lint: $(STAMP) ## check style, format and types (first time: about 1 minute)
 	@.venv/bin/ruff check .

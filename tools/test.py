@@ -9,13 +9,12 @@ Examples:
 from __future__ import annotations
 
 import argparse
-import os
 
 from mmdet.engine.hooks.utils import trigger_visualization_hook
 from mmdet.evaluation import DumpDetResults
-from mmengine.config import DictAction
 from mmengine.runner import Runner
 
+from ultrasam.cli.run_options import add_run_options, apply_run_options
 from ultrasam.errors import UltraSamError
 from ultrasam.launch import load_run_config
 
@@ -25,22 +24,12 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument('config', help='config file; the suffix .py may be left out')
+    add_run_options(parser)
     parser.add_argument('checkpoint', help='checkpoint file')
-    parser.add_argument('--work-dir', help='folder of the logs and metrics (default: work_dirs/NAME)')
     parser.add_argument('--out', help='write the predictions to this .pkl file')
     parser.add_argument('--show', action='store_true', help='show each picture')
     parser.add_argument('--show-dir', help='write each picture to WORK_DIR/TIME/SHOW_DIR')
     parser.add_argument('--wait-time', type=float, default=2, help='seconds a picture is shown (default: 2)')
-    parser.add_argument(
-        '--cfg-options', nargs='+', action=DictAction, help='settings to override, as KEY=VALUE'
-    )
-    parser.add_argument(
-        '--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none', help='job launcher'
-    )
-    parser.add_argument(
-        '--local_rank', '--local-rank', type=int, default=0, help='set by torch.distributed.launch'
-    )
     args = parser.parse_args()
     if args.out is not None and not args.out.endswith(('.pkl', '.pickle')):
         parser.error(f'--out {args.out}: the name must end in .pkl')
@@ -50,8 +39,8 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     """Build the runner and test."""
     args = parse_args()
-    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     try:
+        apply_run_options(args)
         cfg = load_run_config(
             args.config, launcher=args.launcher, work_dir=args.work_dir, cfg_options=args.cfg_options
         )

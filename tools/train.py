@@ -10,11 +10,10 @@ Examples:
 from __future__ import annotations
 
 import argparse
-import os
 
-from mmengine.config import DictAction
 from mmengine.runner import Runner
 
+from ultrasam.cli.run_options import add_run_options, apply_run_options
 from ultrasam.errors import UltraSamError
 from ultrasam.launch import load_run_config, scale_learning_rate
 
@@ -24,8 +23,7 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument('config', help='config file; the suffix .py may be left out')
-    parser.add_argument('--work-dir', help='folder of logs and checkpoints (default: work_dirs/NAME)')
+    add_run_options(parser)
     parser.add_argument('--amp', action='store_true', help='train in automatic mixed precision')
     parser.add_argument(
         '--auto-scale-lr', action='store_true', help='scale the learning rate with the batch size'
@@ -33,23 +31,14 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--resume', nargs='?', const='auto', help='go on from a checkpoint (default: the last)'
     )
-    parser.add_argument(
-        '--cfg-options', nargs='+', action=DictAction, help='settings to override, as KEY=VALUE'
-    )
-    parser.add_argument(
-        '--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none', help='job launcher'
-    )
-    parser.add_argument(
-        '--local_rank', '--local-rank', type=int, default=0, help='set by torch.distributed.launch'
-    )
     return parser.parse_args()
 
 
 def main() -> None:
     """Build the runner and train."""
     args = parse_args()
-    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     try:
+        apply_run_options(args)
         cfg = load_run_config(
             args.config, launcher=args.launcher, work_dir=args.work_dir, cfg_options=args.cfg_options
         )

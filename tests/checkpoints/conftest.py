@@ -11,9 +11,12 @@ from typing import Any
 import pytest
 import torch
 from mmengine.model import BaseModel
+from mmengine.registry import WEIGHT_INITIALIZERS
 from mmengine.runner import CheckpointLoader, Runner
+from mmengine.runner import runner as runner_module
 from torch import nn
 
+import ultrasam.hooks  # noqa: F401 (registers the hooks)
 from ultrasam.checkpoints import install_safe_loader
 
 
@@ -38,9 +41,12 @@ RunnerFactory = Callable[..., Runner]
 
 
 @pytest.fixture
-def make_runner(tmp_path: Path) -> Iterator[RunnerFactory]:
+def make_runner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RunnerFactory]:
     """Give a factory of real MMEngine runners that read through the safe loader."""
+    # It asks every compiler for its version, which takes a second a runner.
+    monkeypatch.setattr(runner_module, 'collect_env', dict)
     schemes = dict(CheckpointLoader._schemes)
+    initializer = WEIGHT_INITIALIZERS.get('Pretrained')
     install_safe_loader()
 
     def make(
@@ -67,6 +73,7 @@ def make_runner(tmp_path: Path) -> Iterator[RunnerFactory]:
 
     yield make
     CheckpointLoader._schemes = schemes
+    WEIGHT_INITIALIZERS.register_module(name='Pretrained', module=initializer, force=True)
 
 
 @pytest.fixture

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import functools
 import json
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from tests.inference.readers import faulty
+from tests.inference.readers.files import save_dicom
+from tests.inference.readers.test_videos import save as save_video
 from ultrasam.cli.main import main
+from ultrasam.inference.readers import IsolatedReader
 
 
 @pytest.fixture
@@ -107,6 +113,80 @@ def test_wrong_prompts_are_refused_before_any_work(
     assert predict(folder, *prompt, '--checkpoint', checkpoint, '--out', tmp_path / 'out') == 4
     assert message in capsys.readouterr().err
     assert not (tmp_path / 'out').exists()
+
+
+def test_times_are_told_and_can_be_silenced(folder: Path, checkpoint: Path, tmp_path: Path, capsys):
+    line = [folder / '0.png', '--point', 100, 120, '--checkpoint', checkpoint, '--format', 'mask']
+    assert predict(*line, '--out', tmp_path / 'a') == 0
+    told = capsys.readouterr()
+    found = re.fullmatch(
+        r'model loaded in ([\d.]+) s, first mask after ([\d.]+) s, ([\d.]+) s per further prompt '
+        r'\(median of 1\), 1 frames done\n',
+        told.err,
+    )
+    assert found and float(found[3]) <= float(found[2]) + 0.01
+    assert told.out == f'1 files segmented: {tmp_path / "a"}\n'
+    assert predict(*line, '--out', tmp_path / 'b', '--quiet') == 0
+    assert capsys.readouterr() == ('', '')
+    (folder / 'note.png').write_text('no image')
+    assert predict(folder, *line[1:], '--out', tmp_path / 'c', '--quiet') == 3
+    printed = capsys.readouterr()
+    assert printed.out == '' and printed.err.count('\n') == 1 and 'note.png' in printed.err
+
+
+def test_progress_counts_frames_of_all_files(folder: Path, checkpoint: Path, tmp_path: Path, capsys):
+    frames = [Image.open(folder / '0.png').crop((i, 0, 200, 150)) for i in range(5)]
+    frames[0].save(folder / 'cine.tif', save_all=True, append_images=frames[1:])
+    # the prompt is outside this one
+    Image.open(folder / '0.png').crop((0, 0, 50, 50)).save(folder / 'small.png')
+    line = [
+        folder,
+        '--point',
+        100,
+        120,
+        '--checkpoint',
+        checkpoint,
+        '--out',
+        tmp_path / 'a',
+        '--format',
+        'mask',
+    ]
+    assert predict(*line) == 3
+    bar = capsys.readouterr().err
+    assert 'file 0/5' in bar and '0/9 [' in bar
+    assert re.search(r'file 5/5: 100%.* 8/8 \[', bar)
+
+
+def test_a_video_says_how_long_it_claims_to_be(checkpoint: Path, tmp_path: Path, capsys):
+    line = [save_video(tmp_path / 'a.avi'), '--point', 30, 20, '--checkpoint', checkpoint, '--format', 'csv']
+    assert predict(*line, '--out', tmp_path / 'out') == 0
+    assert '12/12 [' in capsys.readouterr().err
+
+
+def test_a_decoder_that_crashes_costs_one_file(
+    folder: Path, checkpoint: Path, tmp_path: Path, capsys, monkeypatch
+):
+    reader = functools.partial(IsolatedReader, opener=faulty.OPENER)
+    monkeypatch.setattr('ultrasam.inference.readers.IsolatedReader', reader)
+    for name in ('crash.dcm', 'good.dcm'):
+        save_dicom(folder / name, np.asarray(Image.open(folder / '0.png'))[..., 0])
+    code = predict(folder, '--box', 1, 1, 3, 3, '--checkpoint', checkpoint, '--out', tmp_path / 'out',
+                   '--format', 'mask')  # fmt: skip
+    assert code == 3
+    assert 'crash.dcm: the process that decodes it ended (SIGSEGV)' in capsys.readouterr().err
+    names = sorted(path.name for path in (tmp_path / 'out/mask').iterdir())
+    assert names == ['0.png', '1.png', '2.png', 'crash_0000.png', 'good.png']
+
+
+@pytest.mark.parametrize(
+    'option',
+    [('--batch-size', '0'), ('--batch-size', 'many'), ('--read-timeout', '0'), ('--read-timeout', 'x')],
+)
+def test_impossible_options(folder: Path, tmp_path: Path, capsys, option: tuple[str, str]):
+    with pytest.raises(SystemExit) as stop:
+        predict(folder, '--point', 3, 3, '--out', tmp_path / 'out', *option)
+    assert stop.value.code == 2
+    assert option[0] in capsys.readouterr().err
 
 
 def test_info(checkpoint: Path, capsys):

@@ -192,8 +192,11 @@ def test_options_that_do_not_exist(checkpoint: Path):
 @pytest.mark.parametrize(
     'names, message',
     [
-        (['image_encoder.pos_embed'], 'segment-anything'),
-        (['vision_encoder.pos_embed'], 'transformers'),
+        (['image_encoder.blocks.0.norm1.weight', 'mask_decoder.a', 'prompt_encoder.a'], 'segment-anything'),
+        (
+            ['vision_encoder.layers.0.layer_norm1.weight', 'mask_decoder.a', 'prompt_encoder.a'],
+            'transformers',
+        ),
         (['head.fc.weight'], 'image classifier'),
         (['conv1.weight'], '1 tensors'),
     ],

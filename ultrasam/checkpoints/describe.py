@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,24 +10,56 @@ from typing import Any
 
 from torch import Tensor
 
+from ultrasam.checkpoints.sources.kinds import kind_of
 from ultrasam.errors import CheckpointError
 
 NOTE_KEY = 'ultrasam'
 """Where our checkpoints keep, under ``meta``, what names and shapes cannot tell."""
 
+IMAGENET_MEAN = (123.675, 116.28, 103.53)
+IMAGENET_STD = (58.395, 57.12, 57.375)
+PREPROCESSINGS = ('imagenet', 'min_max')
+
 _PATCH = 'backbone.patch_embed.projection.weight'
 _POSITIONS = 'backbone.pos_embed'
+_ENCODER = (_PATCH, _POSITIONS, 'backbone.layers.0.ffn.layers.0.0.weight')
 _REQUIRED = (
-    _PATCH,
-    _POSITIONS,
+    *_ENCODER,
     'decoder.post_norm.weight',
     'bbox_head.iou_prediction_head.layers.0.weight',
     'prompt_encoder.label_encoder.label_embedding.weight',
 )
 
 
-@dataclass(frozen=True)
-class ModelDescription:
+@dataclass(frozen=True, kw_only=True)
+class EncoderDescription:
+    """The architecture of an image encoder.
+
+    Args:
+        arch: architecture dict of the image encoder.
+        img_size: side of the padded input in pixels.
+        patch_size: side of a patch in pixels.
+        window_size: side of an attention window in tokens.
+    """
+
+    arch: dict[str, Any]
+    img_size: int
+    patch_size: int
+    window_size: int
+
+    def backbone_config(self) -> dict[str, Any]:
+        """Config of the image encoder, to be built with mmdet's ``MODELS``."""
+        return dict(
+            type='SamImageEncoder',
+            arch=dict(self.arch),
+            img_size=self.img_size,
+            patch_size=self.patch_size,
+            window_size=self.window_size,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelDescription(EncoderDescription):
     """The architecture behind a state dict of a promptable UltraSam model.
 
     Args:
@@ -39,17 +72,20 @@ class ModelDescription:
             without one it is doubled, as in the published checkpoint.
         point_refinement: prompt of the refining pass for one click.
         box_mask: what stands in for the mask prompt of a box.
+        preprocessing: ``'imagenet'``, minus a mean and over a standard deviation; ``'min_max'``, each image from
+            0 to 1.
+        pixel_mean: mean of 'imagenet', RGB, 0 to 255.
+        pixel_std: standard deviation of 'imagenet', RGB, 0 to 255.
         note: what the file says about itself.
     """
 
-    arch: dict[str, Any]
-    img_size: int
-    patch_size: int
-    window_size: int
     refines: bool
     mlp_skip: str
     point_refinement: str
     box_mask: str
+    preprocessing: str
+    pixel_mean: tuple[float, ...]
+    pixel_std: tuple[float, ...]
     note: dict[str, Any]
 
     def model_config(self) -> dict[str, Any]:
@@ -58,20 +94,8 @@ class ModelDescription:
             type='UltraSam',
             num_refinements=int(self.refines),
             point_refinement=self.point_refinement,
-            data_preprocessor=dict(
-                type='DetDataPreprocessor',
-                mean=[123.675, 116.28, 103.53],
-                std=[58.395, 57.12, 57.375],
-                bgr_to_rgb=True,
-                pad_size_divisor=self.img_size,
-            ),
-            backbone=dict(
-                type='SamImageEncoder',
-                arch=dict(self.arch),
-                img_size=self.img_size,
-                patch_size=self.patch_size,
-                window_size=self.window_size,
-            ),
+            data_preprocessor=self._preprocessor_config(),
+            backbone=self.backbone_config(),
             prompt_encoder=dict(
                 type='SamPromptEncoder',
                 img_size=self.img_size,
@@ -81,6 +105,37 @@ class ModelDescription:
             decoder=dict(type='SamTwoWayTransformer', mlp_skip=self.mlp_skip),
             bbox_head=dict(type='SamMaskHead'),
         )
+
+    def _preprocessor_config(self) -> dict[str, Any]:
+        common = dict(bgr_to_rgb=True, pad_size_divisor=self.img_size)
+        if self.preprocessing == 'min_max':
+            return dict(type='MinMaxPreprocessor', **common)
+        return dict(
+            type='DetDataPreprocessor', mean=list(self.pixel_mean), std=list(self.pixel_std), **common
+        )
+
+
+def note_of(meta: Any, source: str) -> dict[str, Any]:
+    """What a checkpoint of ours says about itself; empty if it says nothing.
+
+    Args:
+        meta: the ``meta`` entry of the checkpoint. In a safetensors file the note is JSON.
+        source: where it came from, for messages.
+
+    Raises:
+        CheckpointError: the note is no mapping of names.
+    """
+    note = meta.get(NOTE_KEY) if isinstance(meta, Mapping) else None
+    if isinstance(note, str):
+        try:
+            note = json.loads(note)
+        except ValueError as error:
+            raise CheckpointError(f'{source}: its note is no JSON ({error}); write the file again') from error
+    if note is not None and not isinstance(note, Mapping):
+        raise CheckpointError(
+            f'{source}: its note is a {type(note).__name__}, not a mapping; write the file again'
+        )
+    return dict(note or {})
 
 
 def describe(
@@ -96,25 +151,75 @@ def describe(
     Raises:
         CheckpointError: it is no promptable UltraSam model; the message says what it looks like.
     """
-    missing = [name for name in _REQUIRED if name not in state_dict]
-    if missing:
+    _require(state_dict, _REQUIRED, source)
+    encoder = describe_encoder(state_dict, source)
+    note = note_of(meta, source)
+    preprocessing = note.get('preprocessing', 'imagenet')
+    if preprocessing not in PREPROCESSINGS:
         raise CheckpointError(
-            f'{source}: no UltraSam model ({_guess(state_dict)}); it lacks {", ".join(missing)}'
+            f'{source}: its note asks for the preprocessing {preprocessing!r}; '
+            f'this release knows {", ".join(PREPROCESSINGS)}: update the package, or give a config'
         )
-    width, _, patch_size, _ = state_dict[_PATCH].shape
-    map_size = state_dict[_POSITIONS].shape[1]
+    return ModelDescription(
+        **vars(encoder),
+        refines=any(name.startswith('prompt_encoder.mask_downscaling.') for name in state_dict),
+        mlp_skip=note.get('mlp_skip', 'doubled'),
+        point_refinement=note.get('point_refinement', 'predicted_box'),
+        box_mask=note.get('box_mask', 'none'),
+        preprocessing=preprocessing,
+        pixel_mean=_channels(note, 'pixel_mean', IMAGENET_MEAN, source),
+        pixel_std=_channels(note, 'pixel_std', IMAGENET_STD, source),
+        note=note,
+    )
+
+
+def _channels(
+    note: Mapping[str, Any], key: str, default: tuple[float, ...], source: str
+) -> tuple[float, ...]:
+    """Three numbers of the note, one a channel."""
+    values = note.get(key, default)
+    fit = isinstance(values, list | tuple) and len(values) == 3
+    if not fit or not all(isinstance(value, int | float) for value in values):
+        raise CheckpointError(
+            f'{source}: {key} in its note is {values!r}, not three numbers; write the file again'
+        )
+    return tuple(float(value) for value in values)
+
+
+def describe_encoder(state_dict: Mapping[str, Tensor], source: str) -> EncoderDescription:
+    """Read the architecture of the image encoder from names and shapes.
+
+    Args:
+        state_dict: under UltraSam's names; only those under ``backbone.`` matter.
+        source: where the weights came from, for messages.
+
+    Raises:
+        CheckpointError: there is no image encoder of ours in it.
+    """
+    _require(state_dict, _ENCODER, source)
     tables = _relative_tables(state_dict)
     if not tables:
         raise CheckpointError(
             f'{source}: an image encoder without relative positions: not a model of this package'
         )
+    layers = max(tables) + 1
+    if layers > len(state_dict):
+        raise CheckpointError(
+            f'{source}: names a layer {layers - 1}, but has {len(state_dict)} tensors in all'
+        )
+    if state_dict[_PATCH].dim() != 4 or state_dict[_POSITIONS].dim() != 4:
+        raise CheckpointError(
+            f'{source}: an image encoder of another kind: {_PATCH} has shape {list(state_dict[_PATCH].shape)}, '
+            f'{_POSITIONS} {list(state_dict[_POSITIONS].shape)}'
+        )
+    width, _, patch_size, _ = state_dict[_PATCH].shape
+    map_size = state_dict[_POSITIONS].shape[1]
     spans = {layer: (rows + 1) // 2 for layer, (rows, _) in tables.items()}
     windows = sorted({span for span in spans.values() if span != map_size})
-    note = dict((meta or {}).get(NOTE_KEY) or {})
-    return ModelDescription(
+    return EncoderDescription(
         arch=dict(
             embed_dims=width,
-            num_layers=len(tables),
+            num_layers=layers,
             num_heads=width // next(iter(tables.values()))[1],
             feedforward_channels=state_dict['backbone.layers.0.ffn.layers.0.0.weight'].shape[0],
             global_attn_indexes=tuple(layer for layer, span in sorted(spans.items()) if span == map_size),
@@ -122,12 +227,21 @@ def describe(
         img_size=map_size * patch_size,
         patch_size=patch_size,
         window_size=windows[0] if windows else 14,
-        refines=any(name.startswith('prompt_encoder.mask_downscaling.') for name in state_dict),
-        mlp_skip=note.get('mlp_skip', 'doubled'),
-        point_refinement=note.get('point_refinement', 'predicted_box'),
-        box_mask=note.get('box_mask', 'none'),
-        note=note,
     )
+
+
+def _require(state_dict: Mapping[str, Tensor], names: tuple[str, ...], source: str) -> None:
+    missing = [name for name in names if name not in state_dict]
+    if not missing:
+        return
+    kind = kind_of(state_dict)
+    if kind is not None and kind.name not in ('ultrasam', 'vit-sam'):
+        looks = f'it looks like {kind.title}; {kind.advice.format(file=source)}'
+    elif any(name.startswith('backbone.') for name in state_dict):
+        looks = f'only a part of one: it lacks {", ".join(missing)}'
+    else:
+        looks = f'{len(state_dict)} tensors, the first of them {", ".join(list(state_dict)[:3])}'
+    raise CheckpointError(f'{source}: no UltraSam model: {looks}')
 
 
 def _relative_tables(state_dict: Mapping[str, Tensor]) -> dict[int, tuple[int, int]]:
@@ -135,22 +249,6 @@ def _relative_tables(state_dict: Mapping[str, Tensor]) -> dict[int, tuple[int, i
     tables = {}
     for name, tensor in state_dict.items():
         match = re.fullmatch(r'backbone\.layers\.(\d+)\.attn\.rel_pos_h', name)
-        if match:
+        if match and tensor.dim() == 2 and 0 not in tensor.shape:
             tables[int(match[1])] = (tensor.shape[0], tensor.shape[1])
     return tables
-
-
-def _guess(state_dict: Mapping[str, Tensor]) -> str:
-    """What a foreign state dict looks like, in words."""
-    looks = (
-        ('image_encoder.', 'it looks like segment-anything or MedSAM: convert it first'),
-        ('vision_encoder.', 'it looks like SamModel of transformers: convert it first'),
-        ('backbone.module.', 'it looks like adapters alone, without the encoder that they adapt'),
-        ('head.fc.', 'it looks like an image classifier'),
-        ('panoptic_head.', 'it looks like Mask2Former'),
-        ('backbone.', 'an encoder without the decoder of UltraSam'),
-    )
-    for prefix, words in looks:
-        if any(name.startswith(prefix) for name in state_dict):
-            return words
-    return f'{len(state_dict)} tensors, the first of them {", ".join(list(state_dict)[:3])}'

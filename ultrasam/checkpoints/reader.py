@@ -18,13 +18,16 @@ import torch
 
 from ultrasam.checkpoints.allowed_names import RefusedPickleError
 from ultrasam.checkpoints.containers import RefusedNamesError, read_stream, read_zip
+from ultrasam.checkpoints.digests import check_digest
+from ultrasam.checkpoints.trust import VARIABLE, read_if_trusted
 from ultrasam.errors import CheckpointError
 
 _OVERRIDE = 'TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD'
 _FALSE_WORDS = ('', '0', 'n', 'no', 'f', 'false', 'off')
 _ADVICE = (
     'Do not load it with another tool unless you trust its author. If it is yours, save the plain weights '
-    "again: torch.save({'state_dict': model.state_dict()}, path)."
+    "again: torch.save({'state_dict': model.state_dict()}, path). To run its code nonetheless, name the sha256 that "
+    f'its author publishes: --trust-pickle SHA256, or {VARIABLE}=SHA256.'
 )
 
 
@@ -45,7 +48,9 @@ def load_checkpoint_file(
 
     The format is told from the content, never from the file name. Tensors, numpy arrays and numbers, plain
     Python containers and the log history of MMEngine are read; everything else is refused by name before any
-    of it is built. A config of MMEngine becomes a plain dictionary.
+    of it is built. A config of MMEngine becomes a plain dictionary. A sha256 that is kept beside the file is
+    compared first. A file that is refused is read after all if its own sha256 is declared as trusted (see
+    :mod:`ultrasam.checkpoints.trust`); that runs what it holds.
 
     Args:
         path: The file, ``~`` allowed.
@@ -69,15 +74,10 @@ def load_checkpoint_file(
         content = _read_by_content(file)
     except CheckpointError:
         raise
-    except RefusedNamesError as error:
-        raise CheckpointError(
-            f'{file}: refused, nothing was executed. The file names {len(error.names)} thing(s) that are not '
-            f'data: {", ".join(error.names)}. {_ADVICE}'
-        ) from None
     except RefusedPickleError as error:
-        raise CheckpointError(
-            f'{file}: refused, nothing was executed. It asks for {error}. {_ADVICE}'
-        ) from None
+        content = read_if_trusted(file)
+        if content is None:
+            raise _refusal(file, error) from None
     # Damaged bytes surface as any of the errors of the decoders: all of them mean the same to the user.
     except Exception as error:
         raise CheckpointError(
@@ -93,6 +93,13 @@ def load_checkpoint_file(
         vars(checkpoint).update(vars(content))
     device = torch.device('cpu' if map_location is None else map_location)
     return checkpoint if device.type == 'cpu' else _moved(checkpoint, device, {})
+
+
+def _refusal(file: Path, error: RefusedPickleError) -> CheckpointError:
+    what = f'It asks for {error}.'
+    if isinstance(error, RefusedNamesError):
+        what = f'The file names {len(error.names)} thing(s) that are not data: {", ".join(error.names)}.'
+    return CheckpointError(f'{file}: refused, nothing was executed. {what} {_ADVICE}')
 
 
 def _refuse_override(file: Path) -> None:
@@ -114,6 +121,7 @@ def _read_by_content(file: Path) -> Any:
         raise CheckpointError(
             f'{file}: is empty. The download or the save that wrote it failed; fetch it again.'
         )
+    check_digest(file)
     with open(file, 'rb') as stream:
         head = stream.read(512)
     if head.startswith(b'PK\x03\x04'):

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from ultrasam.atomic import refuse_existing
 from ultrasam.checkpoints.describe import NOTE_KEY, describe
+from ultrasam.checkpoints.digests import publish_checkpoint
+from ultrasam.checkpoints.plain import to_plain
 from ultrasam.checkpoints.reader import load_checkpoint_file
 from ultrasam.checkpoints.state_dicts import check_finite, state_dict_of
-from ultrasam.errors import CheckpointError
 
 
 def write_release(
     checkpoint: Path, out: Path, *, note: Mapping[str, Any], half: bool = True, overwrite: bool = False
 ) -> int:
-    """Write the weights of a training checkpoint alone, with a note of what they are.
+    """Write the weights of a training checkpoint alone, with a note of what they are and the sha256 beside.
 
     Args:
         checkpoint: a checkpoint of a training run; its averaged weights are not used.
@@ -32,20 +32,20 @@ def write_release(
         Number of parameters.
 
     Raises:
-        CheckpointError: the checkpoint cannot be used, or ``out`` exists.
+        CheckpointError: the checkpoint cannot be used.
+        OutputError: ``out`` exists, or cannot be written.
     """
-    if out.exists() and not overwrite:
-        raise CheckpointError(f'{out}: exists already; choose another name, or allow to overwrite it')
+    refuse_existing(out, overwrite=overwrite)
     content = load_checkpoint_file(checkpoint)
     weights = state_dict_of(content, checkpoint)
     describe(weights, {NOTE_KEY: dict(note)}, str(checkpoint))
     if half:
-        weights = type(weights)((name, tensor.half()) for name, tensor in weights.items())
+        weights = type(weights)(
+            (name, tensor.half() if tensor.is_floating_point() else tensor)
+            for name, tensor in weights.items()
+        )
     check_finite(weights, checkpoint)
-    with tempfile.NamedTemporaryFile(dir=out.parent, suffix='.tmp', delete=False) as file:
-        torch.save({'meta': {NOTE_KEY: dict(note)}, 'state_dict': dict(weights)}, file)
-        file.flush()
-        os.fsync(file.fileno())
-    Path(file.name).chmod(0o644)
-    os.replace(file.name, out)
+    release = {'meta': {NOTE_KEY: to_plain(dict(note), 'the note')}, 'state_dict': dict(weights)}
+    with publish_checkpoint(out, overwrite=overwrite, verify=load_checkpoint_file) as path:
+        torch.save(release, path)
     return sum(tensor.numel() for tensor in weights.values())

@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 import re
+from collections import OrderedDict
+from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlparse
 
 import torch
 from mmengine.dist import barrier, is_main_process
-from mmengine.runner import CheckpointLoader
+from mmengine.registry import WEIGHT_INITIALIZERS
+from mmengine.runner import (
+    CheckpointLoader,
+    get_deprecated_model_names,
+    get_external_models,
+    get_mmcls_models,
+    get_torchvision_models,
+)
 
+from ultrasam.checkpoints.plain import restore
+from ultrasam.checkpoints.pretrained import COLLECTIONS, StrictPretrainedInit
 from ultrasam.checkpoints.reader import Checkpoint, load_checkpoint_file
 from ultrasam.checkpoints.state_dicts import check_finite, state_dict_of
 from ultrasam.errors import CheckpointError
@@ -23,7 +35,9 @@ def load_from_verified_file(filename: str, map_location: str | torch.device | No
     """Read a local checkpoint for MMEngine: safely, with its weights found, named and finite.
 
     MMEngine looks under ``state_dict`` only and drops unknown names in silence, so a file that keeps its
-    weights elsewhere would leave a model as it was initialised. Here they are always put there.
+    weights elsewhere would leave a model as it was initialised. Here they are always put there. The log history
+    of our training checkpoints becomes what MMEngine resumes from. A config inside the file, which MMEngine
+    would execute to compare the number of GPUs, is left out.
 
     Args:
         filename: The file.
@@ -35,6 +49,9 @@ def load_from_verified_file(filename: str, map_location: str | torch.device | No
     checkpoint = load_checkpoint_file(filename, map_location=map_location)
     weights = state_dict_of(checkpoint, filename)
     check_finite(weights, filename)
+    restore(checkpoint)
+    if isinstance(checkpoint.get('meta'), dict):
+        checkpoint['meta'].pop('config', None)
     if 'state_dict' in checkpoint:
         checkpoint['state_dict'] = weights
         return checkpoint
@@ -74,13 +91,70 @@ def load_from_verified_http(filename: str, map_location: str | torch.device | No
     return load_from_verified_file(str(target), map_location)
 
 
+def load_from_verified_collection(
+    filename: str, map_location: str | torch.device | None = None
+) -> Checkpoint:
+    """Read a checkpoint that is named by its collection: ``torchvision://resnet50``, ``open-mmlab://...``.
+
+    Args:
+        filename: ``torchvision://``, ``modelzoo://``, ``open-mmlab://``, ``openmmlab://`` or ``mmcls://`` and a name.
+        map_location: Device of the tensors; None means the CPU.
+
+    Raises:
+        CheckpointError: The collection has no such name, the download failed, or the file is refused.
+    """
+    scheme, _, name = filename.partition('://')
+    if scheme in ('torchvision', 'modelzoo'):
+        addresses: Mapping[str, str] = get_torchvision_models()
+    elif scheme == 'mmcls':
+        addresses = get_mmcls_models()
+    else:
+        addresses = get_external_models()
+        name = get_deprecated_model_names().get(name, name)
+    if name not in addresses:
+        close = difflib.get_close_matches(name, list(addresses), n=3)
+        hint = f' Did you mean {" or ".join(close)}?' if close else ''
+        raise CheckpointError(f'{filename}: the collection {scheme} has no {name!r}.{hint}')
+    address = addresses[name]
+    if address.startswith(('http://', 'https://')):
+        checkpoint = load_from_verified_http(address, map_location)
+    else:
+        cache = os.getenv('XDG_CACHE_HOME', '~/.cache')
+        home = Path(os.getenv('MMENGINE_HOME', f'{cache}/mmengine')).expanduser()
+        checkpoint = load_from_verified_file(str(home / address), map_location)
+    if scheme == 'mmcls':
+        prefix = 'backbone.'
+        weights = checkpoint['state_dict'].items()
+        checkpoint['state_dict'] = OrderedDict(
+            (key.removeprefix(prefix), value) for key, value in weights if key.startswith(prefix)
+        )
+    return checkpoint
+
+
+def refuse_scheme(filename: str, map_location: str | torch.device | None = None) -> Checkpoint:
+    """Refuse an address whose loader reads pickles without looking at them.
+
+    Raises:
+        CheckpointError: Always.
+    """
+    raise CheckpointError(
+        f'{filename}: checkpoints are not read from {filename.partition(":")[0]}, whose loader runs what a file asks '
+        'for. Copy the file to this machine and name its path.'
+    )
+
+
 def install_safe_loader() -> None:
-    """Make MMEngine open local files and web addresses with the reader of this package.
+    """Make MMEngine open every checkpoint with the reader of this package, whatever its address.
 
     Covers ``load_from``, ``resume``, ``--checkpoint`` and ``init_cfg=dict(type='Pretrained', ...)``. Uses the
-    extension point of MMEngine; calling it again changes nothing.
+    extension points of MMEngine; calling it again changes nothing.
     """
-    CheckpointLoader.register_scheme(prefixes='', loader=load_from_verified_file, force=True)
-    CheckpointLoader.register_scheme(
-        prefixes=('http://', 'https://'), loader=load_from_verified_http, force=True
-    )
+    for prefix in list(CheckpointLoader._schemes):
+        CheckpointLoader.register_scheme(prefixes=prefix, loader=refuse_scheme, force=True)
+    for prefixes, loader in (
+        ('', load_from_verified_file),
+        (('http://', 'https://'), load_from_verified_http),
+        (COLLECTIONS, load_from_verified_collection),
+    ):
+        CheckpointLoader.register_scheme(prefixes=prefixes, loader=loader, force=True)
+    WEIGHT_INITIALIZERS.register_module(name='Pretrained', module=StrictPretrainedInit, force=True)

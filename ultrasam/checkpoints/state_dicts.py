@@ -6,7 +6,7 @@ import os
 import re
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -106,6 +106,8 @@ class KeyReport:
         misshapen: Name, shape in the checkpoint, shape in the model.
         tolerated_missing: Missing names that were declared to be allowed.
         tolerated_unexpected: Unexpected names that were declared to be allowed.
+        mistyped: Name, type in the checkpoint, type in the model, where one holds real numbers and the other
+            does not.
     """
 
     matched: int
@@ -114,20 +116,23 @@ class KeyReport:
     misshapen: tuple[tuple[str, tuple[int, ...], tuple[int, ...]], ...] = ()
     tolerated_missing: tuple[str, ...] = ()
     tolerated_unexpected: tuple[str, ...] = ()
+    mistyped: tuple[tuple[str, str, str], ...] = ()
 
     @property
     def fits(self) -> bool:
         """Whether nothing is amiss but what is allowed."""
-        return self.matched > 0 and not (self.missing or self.unexpected or self.misshapen)
+        return self.matched > 0 and not (self.missing or self.unexpected or self.misshapen or self.mistyped)
 
     @property
     def message(self) -> str:
         """Counts and first names, in one line."""
         shapes = [f'{name} {list(found)} instead of {list(wanted)}' for name, found, wanted in self.misshapen]
+        types = [f'{name} {found} instead of {wanted}' for name, found, wanted in self.mistyped]
         groups = (
             (self.missing, 'missing', self.missing),
             (self.unexpected, 'unexpected', self.unexpected),
             (self.misshapen, 'of another shape', shapes),
+            (self.mistyped, 'of another type', types),
             (self.tolerated_missing, 'missing as allowed', self.tolerated_missing),
             (self.tolerated_unexpected, 'unexpected as allowed', self.tolerated_unexpected),
         )
@@ -162,16 +167,41 @@ def compare_keys(
     may_miss, may_exceed = (*_ALWAYS_MAY_MISS, *allow_missing), tuple(allow_unexpected)
     return KeyReport(
         matched=len(shared) - len(misshapen),
-        missing=tuple(name for name in missing if not _matches(name, may_miss)),
-        unexpected=tuple(name for name in unexpected if not _matches(name, may_exceed)),
+        missing=tuple(name for name in missing if not matches(name, may_miss)),
+        unexpected=tuple(name for name in unexpected if not matches(name, may_exceed)),
         misshapen=misshapen,
-        tolerated_missing=tuple(name for name in missing if _matches(name, may_miss)),
-        tolerated_unexpected=tuple(name for name in unexpected if _matches(name, may_exceed)),
+        tolerated_missing=tuple(name for name in missing if matches(name, may_miss)),
+        tolerated_unexpected=tuple(name for name in unexpected if matches(name, may_exceed)),
     )
 
 
-def _matches(name: str, patterns: Iterable[str]) -> bool:
+def matches(name: str, patterns: Iterable[str]) -> bool:
+    """Tell whether one of the regular expressions matches the whole name."""
     return any(re.fullmatch(pattern, name) for pattern in patterns)
+
+
+def may_be_missing(name: str, allowed: Iterable[str]) -> bool:
+    """Tell whether a name may be missing: one of those allowed, or a counter that torch makes itself."""
+    return matches(name, (*_ALWAYS_MAY_MISS, *allowed))
+
+
+def mistyped_of(
+    model: Mapping[str, Any], state_dict: Mapping[str, torch.Tensor]
+) -> tuple[tuple[str, str, str], ...]:
+    """Names whose types differ in kind, with both types, as in :class:`KeyReport`.
+
+    Copying casts whole numbers to real ones and back in silence; half precision and its like are welcome.
+
+    Args:
+        model: Name to tensor of the model.
+        state_dict: Name to tensor of the checkpoint.
+    """
+    pairs = [(name, state_dict[name].dtype, model[name].dtype) for name in model if name in state_dict]
+    return tuple(
+        (name, str(found), str(wanted))
+        for name, found, wanted in pairs
+        if (found.is_floating_point, found.is_complex) != (wanted.is_floating_point, wanted.is_complex)
+    )
 
 
 def check_fit(
@@ -195,19 +225,17 @@ def check_fit(
         allow_unexpected: Regular expressions of names that may be too many.
 
     Raises:
-        CheckpointError: A name is missing or unexpected, a shape differs, or a value is not finite.
+        CheckpointError: A name is missing or unexpected, a shape or type differs, or a value is not finite.
     """
     bare = _unwrapped(model)
+    wanted = {name: value for name, value in bare.state_dict().items() if isinstance(value, torch.Tensor)}
     report = compare_keys(
-        {
-            name: tensor.shape
-            for name, tensor in bare.state_dict().items()
-            if isinstance(tensor, torch.Tensor)
-        },
+        {name: tensor.shape for name, tensor in wanted.items()},
         state_dict,
         allow_missing=(*getattr(bare, 'checkpoint_allow_missing', ()), *allow_missing),
         allow_unexpected=(*getattr(bare, 'checkpoint_allow_unexpected', ()), *allow_unexpected),
     )
+    report = replace(report, mistyped=mistyped_of(wanted, state_dict))
     if not report.fits:
         raise CheckpointError(
             f'{source}: does not fit {type(bare).__name__}: {report.message}. Nothing was loaded. '

@@ -6,9 +6,15 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from time import perf_counter
+from typing import TYPE_CHECKING
 
+from ultrasam.cli.run_options import add_trust_option
 from ultrasam.errors import PromptError
 from ultrasam.structures.frames import ObjectPrompt
+
+if TYPE_CHECKING:
+    from ultrasam.inference.batch import Fault, RunReport
 
 EXAMPLES = """examples:
   ultrasam predict frame.png --point 210 145 --out result
@@ -22,9 +28,10 @@ prompts.json maps file names to lists of objects:
   {"a.png": [{"box": [120, 80, 260, 210]}, {"points": [[300, 95], [310, 60]], "labels": [1, 0]}]}
 
 coordinates are pixels of the image as it is; x goes right, y down, the first pixel is 0 0.
-exit codes: 0 done, 2 wrong use, 3 some files could not be done (they are named), 4 nothing could be done.
+exit codes: 0 done, 2 wrong use, 3 files that could not be done (they are named), 4 refused.
 """
 SOME_FAILED = 3
+MOST_SECONDS = 86400.0
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
@@ -53,6 +60,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     result.add_argument('--format', nargs='+', default=['overlay', 'mask', 'csv'], metavar='NAME',
                         help='overlay, mask, coco, nifti, csv (default: overlay mask csv)')  # fmt: skip
     result.add_argument('--overwrite', action='store_true', help='replace results that are there')
+    result.add_argument('--quiet', action='store_true', help='say nothing but what went wrong')
     model = parser.add_argument_group('model')
     model.add_argument(
         '--checkpoint', type=Path, help='weights (default: the small demonstration that ships)'
@@ -63,8 +71,10 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     model.add_argument('--refinements', type=int, help='passes after the first (default: those of the model)')
     model.add_argument('--upsampling', default='logits', choices=['logits', 'binary'],
                        help='binary: as the published figures were made (default: logits)')  # fmt: skip
-    model.add_argument('--batch-size', type=int, default=1, help='frames encoded at once (default: 1)')
+    model.add_argument('--batch-size', type=batch_size, default='auto', metavar='N',
+                       help='frames encoded at once (default: auto, by free memory)')  # fmt: skip
     model.add_argument('--cache', type=Path, metavar='DIR', help='keep image embeddings here')
+    add_trust_option(model)
     reading = parser.add_argument_group('reading')
     reading.add_argument(
         '--axis', type=int, choices=[0, 1, 2], help='axis along which a volume is cut: 0 z, 1 y, 2 x'
@@ -72,7 +82,29 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     reading.add_argument(
         '--window', nargs=2, type=float, metavar=('LOWEST', 'HIGHEST'), help='gray values to show'
     )
+    reading.add_argument('--read-timeout', type=seconds, default=300.0, metavar='S',
+                         help='give a file up after so many seconds without a frame (default: 300)')  # fmt: skip
     parser.set_defaults(run=run)
+
+
+def batch_size(text: str) -> int | None:
+    """A number of frames, or ``auto``, which is None."""
+    if text == 'auto':
+        return None
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f'{text!r}: give a number from 1 on, or auto')
+    return int(text)
+
+
+def seconds(text: str) -> float:
+    """A time above zero."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value <= MOST_SECONDS:
+        raise argparse.ArgumentTypeError(f'{text!r}: give seconds, above 0 and up to {MOST_SECONDS:.0f}')
+    return value
 
 
 def prompts_of_line(args: argparse.Namespace) -> list[ObjectPrompt]:
@@ -126,40 +158,64 @@ class FilePrompts:
 
 def run(args: argparse.Namespace) -> int:
     """Predict on every input and report."""
-    from tqdm import tqdm
-
-    from ultrasam.inference.batch import ReadOptions, plan_files, segment_files
+    begun = perf_counter()
+    from ultrasam.checkpoints.trust import trust_pickles
+    from ultrasam.cli.progress import ProgressBar
+    from ultrasam.inference.batch import plan_files, segment_files
     from ultrasam.inference.inferencer import UltraSamInferencer
-    from ultrasam.inference.readers import find_inputs
+    from ultrasam.inference.readers import IsolatedReader, find_inputs
     from ultrasam.inference.writers import ResultWriter
 
+    loading_s = perf_counter() - begun
+    trust_pickles(args.trust_pickle)
     prompts = FilePrompts(args)
-    options = ReadOptions(axis=args.axis, window=None if args.window is None else tuple(args.window))
-    counts, faults = plan_files(find_inputs(args.inputs), options)
-    with ResultWriter(args.out, formats=args.format, overwrite=args.overwrite) as writer:
-        writer.plan(counts)
-        inferencer = UltraSamInferencer(
-            args.checkpoint,
-            model=args.config,
-            device=args.device,
-            precision=args.precision,
-            mask_upsampling=args.upsampling,
-            cache_dir=args.cache,
-        )
-        with tqdm(total=len(counts), unit='file', disable=len(counts) < 2) as bar:
-            faults += segment_files(
-                inferencer,
-                list(counts),
-                prompts,
-                writer,
-                options=options,
-                propagate=args.propagate,
-                refinements=args.refinements,
-                batch_size=args.batch_size,
-                progress=lambda _: bar.update(),
+    window = None if args.window is None else (args.window[0], args.window[1])
+    with IsolatedReader(axis=args.axis, window=window, timeout_s=args.read_timeout) as reader:
+        plan = plan_files(find_inputs(args.inputs), reader)
+        if not plan.counts:
+            return _report(plan.faults)
+        with ResultWriter(args.out, formats=args.format, overwrite=args.overwrite) as writer:
+            writer.plan(plan.counts)
+            begun = perf_counter()
+            inferencer = UltraSamInferencer(
+                args.checkpoint,
+                model=args.config,
+                device=args.device,
+                precision=args.precision,
+                mask_upsampling=args.upsampling,
+                cache_dir=args.cache,
             )
-    bad = {fault.path for fault in faults}
-    sys.stdout.write(f'{sum(path not in bad for path in counts)} files segmented: {args.out}\n')
+            loading_s += perf_counter() - begun
+            with ProgressBar(plan.stated, is_hidden=args.quiet) as progress:
+                done = segment_files(
+                    inferencer,
+                    list(plan.counts),
+                    prompts,
+                    writer,
+                    reader=reader,
+                    propagate=args.propagate,
+                    refinements=args.refinements,
+                    batch_size=args.batch_size,
+                    progress=progress,
+                )
+    if not args.quiet:
+        sys.stdout.write(f'{len(plan.counts) - len(done.faults)} files segmented: {args.out}\n')
+        sys.stderr.write(times_line(done, loading_s))
+    return _report(plan.faults + done.faults)
+
+
+def times_line(done: RunReport, loading_s: float) -> str:
+    """What a run took, on one line, or nothing where there is no mask."""
+    if done.first_mask_s is None or done.further_prompt_s is None:
+        return ''
+    return (
+        f'model loaded in {loading_s:.1f} s, first mask after {done.first_mask_s:.2f} s, '
+        f'{done.further_prompt_s:.3f} s per further prompt (median of {max(1, len(done.answer_s) - 1)}), '
+        f'{done.frames} frames done\n'
+    )
+
+
+def _report(faults: Sequence[Fault]) -> int:
     for fault in faults:
         sys.stderr.write(f'not done: {fault.message}\n')
     return SOME_FAILED if faults else 0

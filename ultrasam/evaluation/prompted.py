@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -12,9 +12,10 @@ from mmdet.structures import DetDataSample
 from pycocotools.coco import COCO
 from torch import Tensor
 
-from ultrasam.errors import AnnotationError
+from ultrasam.errors import AnnotationError, InputError
 from ultrasam.inference.inferencer import UltraSamInferencer
 from ultrasam.inference.prompts import box_of_mask
+from ultrasam.inference.readers import open_frames
 from ultrasam.structures import ObjectPrompt, Segmentation
 
 
@@ -23,11 +24,13 @@ class EncodedFrame:
     """A frame that was encoded once, and the truth about it.
 
     Args:
+        image: (H, W, 3), uint8, RGB.
         embedding: (1, C, h, w), float.
         sample: the sizes of its image.
         truths: (N, H, W), bool.
     """
 
+    image: np.ndarray
     embedding: Tensor
     sample: DetDataSample
     truths: np.ndarray
@@ -92,11 +95,13 @@ def encoded_frames(inferencer: UltraSamInferencer, annotations: Path, images: Pa
         truths = [truth for truth in truths if truth.any()]
         if not truths:
             continue
-        image = cv2.imread(str(images / entry['file_name']), cv2.IMREAD_COLOR)
-        if image is None:
-            raise AnnotationError(f'{images / entry["file_name"]}: named in {annotations}, cannot be read')
-        (embedding,), (sample,) = inferencer.encode([np.ascontiguousarray(image[..., ::-1])])
-        yield EncodedFrame(embedding[None], sample, np.stack(truths))
+        try:
+            with open_frames(images / entry['file_name']) as source:
+                image = source.frame(0).image
+        except InputError as error:
+            raise AnnotationError(f'{annotations}: names an image that cannot be used: {error}') from error
+        (embedding,), (sample,) = inferencer.encode([image])
+        yield EncodedFrame(image, embedding[None], sample, np.stack(truths))
 
 
 PromptRule = Callable[[np.ndarray, np.random.Generator], ObjectPrompt]
@@ -158,7 +163,7 @@ def swapped(frames: Sequence[EncodedFrame]) -> list[EncodedFrame]:
     """Each frame with the embedding of the next: where Dice does not collapse, the encoder is not used."""
     embeddings = [frame.embedding for frame in frames]
     return [
-        EncodedFrame(embedding, frame.sample, frame.truths)
+        replace(frame, embedding=embedding)
         for frame, embedding in zip(frames, embeddings[1:] + embeddings[:1], strict=True)
     ]
 

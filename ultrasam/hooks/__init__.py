@@ -1,6 +1,7 @@
 """Hooks of the runner."""
 
-from ultrasam.hooks.checkpoint import StrictCheckpointHook
+from ultrasam.hooks.adapters import AdapterCheckpointHook
+from ultrasam.hooks.checkpoint import StrictCheckpointHook, VerifiedCheckpointHook
 from ultrasam.hooks.throughput import ThroughputHook
 
-__all__ = ['StrictCheckpointHook', 'ThroughputHook']
+__all__ = ['AdapterCheckpointHook', 'StrictCheckpointHook', 'ThroughputHook', 'VerifiedCheckpointHook']

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from itertools import islice
+from dataclasses import dataclass, field
 from pathlib import Path
-
-import numpy as np
+from statistics import median
+from time import perf_counter
 
 from ultrasam.errors import InputError, PromptError
+from ultrasam.inference.encoding import BatchEncoder, MemoryLimitError, is_out_of_memory
 from ultrasam.inference.inferencer import UltraSamInferencer
-from ultrasam.inference.prompts import box_of_mask
-from ultrasam.inference.readers import FrameSource, open_frames
+from ultrasam.inference.prompting import CarriedPrompts, SamePrompts
+from ultrasam.inference.readers import IsolatedReader
 from ultrasam.inference.writers import ResultWriter
 from ultrasam.structures import Frame, ObjectPrompt, Segmentation
 
 PromptsOf = Callable[[Path], Sequence[ObjectPrompt]]
 """The prompts for the frames of a file; raises PromptError where there are none."""
+
+# Pixels that wait to be encoded: a batch of large images is closed early.
+_WAITING_BYTES = 512_000_000
 
 
 @dataclass(frozen=True)
@@ -28,34 +31,64 @@ class Fault:
     message: str
 
 
-@dataclass(frozen=True)
-class ReadOptions:
-    """How files are opened: see :func:`~ultrasam.inference.readers.open_frames`."""
+@dataclass
+class FilePlan:
+    """What is known of the files before any work.
 
-    axis: int | None = None
-    window: tuple[float, float] | None = None
-
-    def open(self, path: Path) -> FrameSource:
-        """The frames of a file."""
-        return open_frames(path, axis=self.axis, window=self.window)
-
-
-def plan_files(paths: Iterable[Path], options: ReadOptions) -> tuple[dict[Path, int | None], list[Fault]]:
-    """Open each file once, to learn how many frames it has and whether it can be read.
-
-    Returns:
-        Frames of each good file, None where counting would mean decoding a
-        video, and the faults of the others.
+    Args:
+        counts: frames of each good file, None where counting would mean decoding a video.
+        stated: the same, of a video what its header claims, None where it claims nothing.
+        faults: the files that cannot be read.
     """
-    counts: dict[Path, int | None] = {}
-    faults = []
+
+    counts: dict[Path, int | None] = field(default_factory=dict)
+    stated: dict[Path, int | None] = field(default_factory=dict)
+    faults: list[Fault] = field(default_factory=list)
+
+
+class RunProgress:
+    """Is told how a run gets on; this one keeps it to itself."""
+
+    def frame_done(self, path: Path) -> None:
+        """A frame was written."""
+
+    def file_done(self, path: Path, frames: int) -> None:
+        """A file was read to its end, or given up, after so many frames."""
+
+
+@dataclass
+class RunReport:
+    """How a run went.
+
+    Args:
+        faults: the files that could not be done.
+        frames: that were written.
+        first_mask_s: from the first image to its masks, encoding included; None without any.
+        answer_s: seconds that the prompts of each frame took once it was encoded.
+    """
+
+    faults: list[Fault] = field(default_factory=list)
+    frames: int = 0
+    first_mask_s: float | None = None
+    answer_s: list[float] = field(default_factory=list)
+
+    @property
+    def further_prompt_s(self) -> float | None:
+        """Median seconds from a prompt to its masks on an encoded image; the first counts only if it is alone."""
+        return median(self.answer_s[1:] or self.answer_s) if self.answer_s else None
+
+
+def plan_files(paths: Iterable[Path], reader: IsolatedReader) -> FilePlan:
+    """Open each file once, to learn how many frames it has and whether it can be read."""
+    plan = FilePlan()
     for path in paths:
         try:
-            with options.open(path) as source:
-                counts[path] = None if source.kind == 'video' else len(source)
+            with reader.open(path) as source:
+                plan.stated[path] = source.stated_count
+                plan.counts[path] = None if source.kind == 'video' else len(source)
         except InputError as error:
-            faults.append(Fault(path, str(error)))
-    return counts, faults
+            plan.faults.append(Fault(path, str(error)))
+    return plan
 
 
 def segment_files(
@@ -64,103 +97,150 @@ def segment_files(
     prompts_of: PromptsOf,
     writer: ResultWriter,
     *,
-    options: ReadOptions | None = None,
+    reader: IsolatedReader,
     propagate: bool = False,
     refinements: int | None = None,
-    batch_size: int = 1,
-    progress: Callable[[Path], None] | None = None,
-) -> list[Fault]:
-    """Segment every frame of every file and write the results.
+    batch_size: int | None = None,
+    progress: RunProgress | None = None,
+) -> RunReport:
+    """Segment every frame of every file and write the results, in order.
+
+    Frames are encoded together, those of several files too; what is found depends on it by rounding at most.
 
     Args:
         inferencer: the model.
         paths: the files.
-        prompts_of: the prompts of a file; all its frames get them, or, with
-            ``propagate``, its first frame.
+        prompts_of: the prompts of a file; all its frames get them, or, with ``propagate``, its first frame.
         writer: where the results go; it is not closed here.
-        options: how files are opened.
-        propagate: prompt each later frame of a file with the masks of the
-            frame before. Nothing else is carried along: no memory, no motion
-            model; an object that is lost stays lost.
+        reader: opens the files.
+        propagate: prompt each later frame of a file with the masks of the frame before; see
+            :class:`~ultrasam.inference.prompting.CarriedPrompts`.
         refinements: passes after the first; None for those of the model.
-        batch_size: frames encoded at once.
-        progress: told about each file when it is done.
+        batch_size: frames encoded at once; None for as many as memory allows, and fewer where it runs out.
+        progress: told about frames and files.
 
     Returns:
-        The files that could not be done.
+        How it went, and the files that could not be done; frames of these that came before the fault are
+        written.
+
+    Raises:
+        ConfigError: a batch size below 1.
+        OutputError: a result cannot be written.
     """
-    options = options or ReadOptions()
-    faults = []
+    run = _Run(BatchEncoder(inferencer, batch_size), writer, progress or RunProgress())
+    kind = CarriedPrompts if propagate else SamePrompts
+    steps = _steps(paths, reader, lambda path: kind(inferencer, list(prompts_of(path)), refinements))
+    waiting: list[_Step] = []
+    for step in steps:
+        waiting.append(step)
+        if run.is_full(waiting):
+            run.do(waiting)
+            waiting = []
+    run.do(waiting)
+    return run.report
+
+
+@dataclass
+class _Job:
+    """A file, and how far it got."""
+
+    path: Path
+    prompter: SamePrompts | None = None
+    fault: Fault | None = None
+    frames: int = 0
+
+    def fail(self, error: Exception) -> None:
+        message = str(error)
+        text = message if str(self.path) in message else f'{self.path}: {message}'
+        self.fault = self.fault or Fault(self.path, text)
+
+
+@dataclass(frozen=True)
+class _Step:
+    """A frame of a file, or, without frame, its end."""
+
+    job: _Job
+    frame: Frame | None
+
+
+def _steps(
+    paths: Sequence[Path], reader: IsolatedReader, prompter_of: Callable[[Path], SamePrompts]
+) -> Iterator[_Step]:
     for path in paths:
+        job = _Job(path)
         try:
-            prompts = list(prompts_of(path))
-            with options.open(path) as source:
-                results = (
-                    _propagated(inferencer, source, prompts, refinements)
-                    if propagate
-                    else _each(inferencer, source, prompts, refinements, batch_size)
-                )
-                for frame, segmentation in results:
-                    writer.write(frame, segmentation)
+            job.prompter = prompter_of(path)
+            with reader.open(path) as source:
+                for frame in source:
+                    yield _Step(job, frame)
+                    if job.fault is not None:
+                        break
         except (InputError, PromptError) as error:
-            message = str(error)
-            faults.append(Fault(path, message if str(path) in message else f'{path}: {message}'))
-        if progress is not None:
-            progress(path)
-    return faults
+            job.fail(error)
+        yield _Step(job, None)
 
 
-def _each(
-    inferencer: UltraSamInferencer,
-    source: FrameSource,
-    prompts: Sequence[ObjectPrompt],
-    refinements: int | None,
-    batch_size: int,
-) -> Iterator[tuple[Frame, Segmentation]]:
-    frames = iter(source)
-    while batch := list(islice(frames, batch_size)):
-        embeddings, samples = inferencer.encode([frame.image for frame in batch])
-        for frame, embedding, sample in zip(batch, embeddings, samples, strict=True):
-            yield frame, inferencer.answer(embedding[None], sample, prompts, refinements=refinements)
+class _Run:
+    """Works through steps, and keeps count."""
+
+    def __init__(self, encoder: BatchEncoder, writer: ResultWriter, progress: RunProgress) -> None:
+        self.report = RunReport()
+        self._encoder = encoder
+        self._writer = writer
+        self._progress = progress
+
+    def is_full(self, waiting: Sequence[_Step]) -> bool:
+        """Whether to encode before more is read."""
+        images = [step.frame.image for step in waiting if step.frame is not None]
+        return len(images) >= self._encoder.size or sum(i.nbytes for i in images) >= _WAITING_BYTES
+
+    def do(self, steps: Sequence[_Step]) -> None:
+        """Encode the frames together, then answer and write them one by one."""
+        begun = perf_counter()
+        encoded = iter(self._encoder.encode([s.frame.image for s in steps if s.frame is not None]))
+        for step in steps:
+            if step.frame is None:
+                self._finish(step.job)
+                continue
+            image = next(encoded)
+            if step.job.fault is not None or step.job.prompter is None:
+                continue
+            try:
+                if isinstance(image, MemoryLimitError):
+                    raise image
+                answering = perf_counter()
+                segmentation = step.job.prompter.answer(image)
+                self._note_times(begun, answering)
+            except (InputError, PromptError) as error:
+                step.job.fail(error)
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error):
+                    raise
+                step.job.fail(_no_memory(error))
+            else:
+                self._write(step.job, step.frame, segmentation)
+
+    def _note_times(self, begun: float, answering: float) -> None:
+        now = perf_counter()
+        self.report.answer_s.append(now - answering)
+        if self.report.first_mask_s is None:
+            self.report.first_mask_s = now - begun
+
+    def _write(self, job: _Job, frame: Frame, segmentation: Segmentation) -> None:
+        self._writer.write(frame, segmentation)
+        job.frames += 1
+        self.report.frames += 1
+        self._progress.frame_done(job.path)
+
+    def _finish(self, job: _Job) -> None:
+        if job.fault is not None:
+            self.report.faults.append(job.fault)
+        self._progress.file_done(job.path, job.frames)
 
 
-def _propagated(
-    inferencer: UltraSamInferencer,
-    source: FrameSource,
-    prompts: Sequence[ObjectPrompt],
-    refinements: int | None,
-) -> Iterator[tuple[Frame, Segmentation]]:
-    """Each frame prompted by the masks of the one before; a lost object keeps an empty mask."""
-    current: list[ObjectPrompt | None] = list(prompts)
-    for frame in source:
-        (embedding,), (sample,) = inferencer.encode([frame.image])
-        alive = [i for i, prompt in enumerate(current) if prompt is not None]
-        answer = inferencer.answer(
-            embedding[None], sample, [p for p in current if p is not None], refinements=refinements
-        )
-        full = _spread(answer, alive, prompts, frame)
-        yield frame, full
-        for i in alive:
-            current[i] = _prompt_of_mask(full.masks[i], full.logits[i])
-
-
-def _spread(
-    answer: Segmentation, alive: Sequence[int], prompts: Sequence[ObjectPrompt], frame: Frame
-) -> Segmentation:
-    """An answer for some objects as one for all: the others are empty."""
-    masks = np.zeros((len(prompts), *frame.size_hw), bool)
-    scores = np.zeros(len(prompts), np.float32)
-    logits = np.full((len(prompts), *answer.logits.shape[1:]), -1.0, np.float32)
-    rows = list(alive)
-    masks[rows], scores[rows], logits[rows] = answer.masks, answer.scores, answer.logits
-    shown = list(prompts)
-    for i, prompt in zip(alive, answer.prompts, strict=True):
-        shown[i] = prompt
-    return replace(answer, masks=masks, scores=scores, logits=logits, prompts=tuple(shown))
-
-
-def _prompt_of_mask(mask: np.ndarray, logits: np.ndarray) -> ObjectPrompt | None:
-    """A mask as the prompt of the next frame: its box and its logits; None if it is empty."""
-    if not mask.any():
-        return None
-    return ObjectPrompt(box_xyxy=box_of_mask(mask), mask_logits=logits[None])
+def _no_memory(error: Exception) -> InputError:
+    said = (str(error) or type(error).__name__).splitlines()[0]
+    return InputError(
+        f'not enough memory to segment it ({said}). Shrink it, give fewer objects at once, '
+        'or choose another device or precision'
+    )

@@ -12,9 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ultrasam.checkpoints.notes import note_of_model
 from ultrasam.errors import ConfigError
 
-_VERSION = b'1'
+_VERSION = b'2'
 
 
 class EmbeddingCache:
@@ -45,6 +46,8 @@ class EmbeddingCache:
         self.folder = folder
         self.max_bytes = max_bytes
         self.key = hashlib.sha256(_VERSION + bytes([bfloat16]))
+        # equal weights see other pixels where images are otherwise normalised
+        self.key.update(repr(sorted(note_of_model(model).items())).encode())
         for name, tensor in model.state_dict().items():
             if name.startswith('backbone.'):
                 self.key.update(name.encode())

@@ -144,7 +144,7 @@ class UltraSamInferencer:
         """Encode an image, once for all prompts on it.
 
         Args:
-            image: a file; or (H, W, 3) uint8 RGB, or (H, W) uint8 gray; or a
+            image: a file, read in this process; or (H, W, 3) uint8 RGB, or (H, W) uint8 gray; or a
                 frame of a reader.
 
         Raises:

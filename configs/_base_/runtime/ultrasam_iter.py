@@ -7,9 +7,8 @@ default_hooks = dict(
     timer=dict(type='IterTimerHook'),
     logger=dict(type='LoggerHook', interval=50, log_metric_by_epoch=False),
     param_scheduler=dict(type='ParamSchedulerHook'),
-    # The runner deletes the oldest file before it writes the next: of fewer than two, a kill can leave none.
     checkpoint=dict(
-        type='CheckpointHook',
+        type='VerifiedCheckpointHook',
         by_epoch=False,
         interval=2000,
         max_keep_ckpts=2,

@@ -179,7 +179,7 @@ def test_bomb_is_refused_before_memory_is_used(tmp_path: Path) -> None:
     data[16:24] = struct.pack('>II', 40_000, 40_000)
     data[29:33] = struct.pack('>I', zlib.crc32(data[12:29]))
     (tmp_path / 'huge.png').write_bytes(data)
-    with pytest.raises(InputError, match=r'too many pixels.*1600000000'):
+    with pytest.raises(InputError, match=r'40000 x 40000 pixels are more than the 100,000,000 allowed'):
         open_frames(tmp_path / 'huge.png')
 
 

@@ -1,5 +1,6 @@
 """Readers of the files that people have: images, DICOM, volumes and videos, each as a series of frames."""
 
+from ultrasam.inference.readers.isolated import IsolatedReader
 from ultrasam.inference.readers.kinds import (
     DICOM_SUFFIXES,
     IMAGE_SUFFIXES,
@@ -20,6 +21,7 @@ __all__ = [
     'VIDEO_SUFFIXES',
     'VOLUME_SUFFIXES',
     'FrameSource',
+    'IsolatedReader',
     'Kind',
     'find_inputs',
     'kind_of',

@@ -61,9 +61,7 @@ class ImageSource(FrameSource):
                 self._pages = getattr(self._image, 'n_frames', 1) if self._image.format == 'TIFF' else 1
         except InputError as error:
             if isinstance(error.__cause__, Image.DecompressionBombError):
-                raise InputError(
-                    f'{path}: too many pixels ({error.__cause__}). Crop or shrink it before reading'
-                ) from error
+                _refuse_bomb(path, max_pixels)
             raise
         if getattr(self._image, 'is_animated', False) and self._image.format == 'PNG':
             self.close()
@@ -114,6 +112,20 @@ class ImageSource(FrameSource):
     def _wide_pages(self) -> Iterator[np.ndarray]:
         pages = (self._values(index) for index in range(len(self)))
         return (page for page in pages if page.ndim == 2 and page.dtype != np.uint8)
+
+
+def _refuse_bomb(path: Path, max_pixels: int) -> None:
+    """Say how large an image is that Pillow refuses by a limit of its own, without decoding it."""
+    limit = min(max_pixels, 2 * (Image.MAX_IMAGE_PIXELS or max_pixels))
+    with path.open('rb') as file:
+        head = file.read(16)
+        for name in _FORMATS:
+            factory, accept = Image.OPEN[name]
+            if accept is not None and accept(head):
+                file.seek(0)
+                # the class itself reads the header and leaves the limit to Image.open
+                with factory(file, str(path)) as image:
+                    check_frame_size(path, image.height, image.width, limit)
 
 
 def _byte_values(image: Image.Image) -> np.ndarray:

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
-from typing import ClassVar
 
 import numpy as np
 
@@ -27,7 +26,7 @@ class FrameSource(ABC):
         path: the file.
     """
 
-    kind: ClassVar[Kind]
+    kind: Kind
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -44,6 +43,11 @@ class FrameSource(ABC):
     @abstractmethod
     def size_hw(self) -> tuple[int, int]:
         """Height and width in pixels of the first frame; only pages of a TIFF file may differ."""
+
+    @property
+    def stated_count(self) -> int | None:
+        """How many frames there are as far as is known without decoding; of a video, what its header claims."""
+        return len(self)
 
     def frame(self, index: int) -> Frame:
         """Read one frame.
@@ -93,6 +97,8 @@ def reporting(path: Path, fault: str, remedy: str, *, private: bool = False) -> 
         yield
     except InputError:
         raise
+    except MemoryError:
+        raise InputError(f'{path}: not enough memory to read it. Crop or shrink it') from None
     except Exception as error:
         if private:
             raise InputError(f'{path}: {fault}. {remedy}') from None

@@ -59,6 +59,12 @@ class VideoSource(FrameSource):
         """Height and width in pixels."""
         return self._size_hw
 
+    @property
+    def stated_count(self) -> int | None:
+        """How many frames the header claims, or None if it claims nothing."""
+        stated = int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT))
+        return stated if stated > 0 else None
+
     def __iter__(self) -> Iterator[Frame]:
         capture = self._open()
         index = 0

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from pycocotools import mask as coco_mask
 
-from ultrasam.inference.writers.files import Spool, path_text, replacing, write_bytes
+from ultrasam.atomic import publish_bytes, publish_file
+from ultrasam.inference.writers.files import Spool, path_text
 from ultrasam.inference.writers.formats import ResultFormat
 from ultrasam.inference.writers.names import ResultFile
 from ultrasam.inference.writers.pictures import png_bytes
@@ -43,7 +44,7 @@ class CocoFormat(ResultFormat):
     def write(self, file: ResultFile, frame: Frame, segmentation: Segmentation) -> None:
         """Write the frame, and keep its records."""
         target = self.path_of(file.frame_name(frame.index))
-        write_bytes(target, png_bytes(frame.image), overwrite=self.overwrite)
+        publish_bytes(target, png_bytes(frame.image), overwrite=self.overwrite)
         separator = ',\n' if self._num_images else '\n'
         self._num_images += 1
         record = _image_record(self._num_images, Path(target.name), frame)
@@ -57,7 +58,7 @@ class CocoFormat(ResultFormat):
     def close(self) -> None:
         """Publish ``coco.json``."""
         with (
-            replacing(self.run_file, overwrite=self.overwrite) as path,
+            publish_file(self.run_file, overwrite=self.overwrite) as path,
             path.open('w', encoding='utf-8') as file,
         ):
             file.write(json.dumps(_HEAD)[:-1])

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all."""
+"""Folders and files of results."""
 
 from __future__ import annotations
 
@@ -6,46 +6,13 @@ import contextlib
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import IO
 
 from ultrasam.errors import OutputError
 
 _CHUNK = 1 << 20
-
-
-@contextlib.contextmanager
-def replacing(target: Path, *, overwrite: bool) -> Iterator[Path]:
-    """A path to write to, which takes the place of ``target`` once the block ends without error.
-
-    Args:
-        target: the file to publish; its name may end in any suffix, the path given has the same one.
-        overwrite: whether it may exist already.
-
-    Yields:
-        A path in the same folder. It is removed if the block fails.
-
-    Raises:
-        OutputError: the file exists and must not be overwritten, or cannot be written.
-    """
-    refuse_existing([target], overwrite=overwrite)
-    temporary = target.with_name(f'.{os.getpid()}.{target.name}')
-    try:
-        yield temporary
-        refuse_existing([target], overwrite=overwrite)
-        os.replace(temporary, target)
-    except OSError as error:
-        raise _cannot_write(target, error) from error
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
-
-
-def write_bytes(target: Path, content: bytes, *, overwrite: bool) -> None:
-    """Publish a file of the given content; raises as :func:`replacing` does."""
-    with replacing(target, overwrite=overwrite) as path:
-        path.write_bytes(content)
 
 
 def refuse_existing(targets: Iterable[Path], *, overwrite: bool) -> None:

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from ultrasam.atomic import publish_file
 from ultrasam.errors import OutputError
-from ultrasam.inference.writers.files import replacing
 from ultrasam.inference.writers.formats import ResultFormat
 from ultrasam.inference.writers.names import ResultFile
 from ultrasam.inference.writers.pictures import label_map
@@ -93,7 +93,7 @@ class NiftiFormat(ResultFormat):
         self._publish(image, target)
 
     def _publish(self, image: Any, target: Path) -> None:
-        with replacing(target, overwrite=self.overwrite) as path:
+        with publish_file(target, overwrite=self.overwrite) as path:
             try:
                 self._itk.WriteImage(image, str(path))
             except RuntimeError as error:

@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from ultrasam.atomic import publish_bytes
 from ultrasam.errors import OutputError
-from ultrasam.inference.writers.files import write_bytes
 from ultrasam.inference.writers.formats import ResultFormat
 from ultrasam.inference.writers.names import ResultFile
 from ultrasam.structures import Frame, Segmentation
@@ -28,7 +28,7 @@ class OverlayFormat(ResultFormat):
     def write(self, file: ResultFile, frame: Frame, segmentation: Segmentation) -> None:
         """Write one picture."""
         picture = png_bytes(draw_overlay(frame, segmentation))
-        write_bytes(self.path_of(file.frame_name(frame.index)), picture, overwrite=self.overwrite)
+        publish_bytes(self.path_of(file.frame_name(frame.index)), picture, overwrite=self.overwrite)
 
 
 class MaskFormat(ResultFormat):
@@ -44,7 +44,7 @@ class MaskFormat(ResultFormat):
         """Write one mask file."""
         labels = label_map(segmentation)
         content = palette_png_bytes(labels) if labels.dtype == np.uint8 else png_bytes(labels)
-        write_bytes(self.path_of(file.frame_name(frame.index)), content, overwrite=self.overwrite)
+        publish_bytes(self.path_of(file.frame_name(frame.index)), content, overwrite=self.overwrite)
 
 
 def label_map(segmentation: Segmentation) -> np.ndarray:

@@ -7,8 +7,9 @@ import io
 from collections.abc import Sequence
 from pathlib import Path
 
+from ultrasam.atomic import publish_file
 from ultrasam.inference.measurements import Measurement, measure
-from ultrasam.inference.writers.files import Spool, path_text, replacing
+from ultrasam.inference.writers.files import Spool, path_text
 from ultrasam.inference.writers.formats import ResultFormat
 from ultrasam.inference.writers.names import ResultFile
 from ultrasam.structures import Frame, Segmentation
@@ -61,7 +62,7 @@ class TableFormat(ResultFormat):
     def close(self) -> None:
         """Publish ``measurements.csv``."""
         with (
-            replacing(self.run_file, overwrite=self.overwrite) as path,
+            publish_file(self.run_file, overwrite=self.overwrite) as path,
             path.open('w', encoding='utf-8', newline='') as file,
         ):
             self._rows.copy_to(file)

@@ -1,0 +1,39 @@
+"""Runs faults on both stacks, in a process of its own that loads the libraries once and forks for each trial."""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+import traceback
+from pathlib import Path
+
+from tests.faults.harness import STACKS, Arena, Fault, FaultResult, load_groups, run_fault
+
+FAULTS_FILE, RESULTS_FILE = 'faults.json', 'results.jsonl'
+
+
+def chosen(prefixes: list[str]) -> list[Fault]:
+    """The registered faults whose id begins with one of the prefixes; all without any."""
+    return [fault for fault in load_groups().values() if not prefixes or fault.id.startswith(tuple(prefixes))]
+
+
+def main(folder: str, size: str, *prefixes: str) -> None:
+    """List the chosen faults in a file; unless ``size`` is ``list``, run them and write a line for each result."""
+    place = Path(folder)
+    faults = chosen(list(prefixes))
+    (place / FAULTS_FILE).write_text(json.dumps([fault.described() for fault in faults]), encoding='utf-8')
+    for stack in STACKS if size != 'list' else ():
+        for fault in faults:
+            root = Path(tempfile.mkdtemp(prefix=f'{fault.id}.', dir=place))
+            try:
+                result = run_fault(fault, Arena(root / 'arena', stack, size == 'full', fault.seed))
+            # A fault that cannot be prepared is a fault that was not run; the report says so and fails.
+            except Exception:
+                result = FaultResult(fault.id, stack, error=traceback.format_exc(limit=-3))
+            with open(place / RESULTS_FILE, 'a', encoding='utf-8') as file:
+                file.write(json.dumps(result.as_dict()) + '\n')
+
+
+if __name__ == '__main__':
+    main(*sys.argv[1:])

@@ -1,0 +1,115 @@
+"""The checkpoint that is exported: its weights, what they are, and the model built from them."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from mmdet.registry import MODELS
+from mmengine.registry import DefaultScope
+from torch import Tensor
+
+import ultrasam.registry  # noqa: F401
+from ultrasam.checkpoints import load_checkpoint_file, load_strict, state_dict_of
+from ultrasam.checkpoints.describe import ModelDescription, describe
+from ultrasam.checkpoints.digests import file_sha256
+from ultrasam.models import UltraSam
+from ultrasam.models.mask_head import ALL_MASKS
+from ultrasam.structures import Prompt, PromptBatch
+
+
+@dataclass(frozen=True)
+class ExportSource:
+    """A promptable UltraSam model, read from a file.
+
+    Args:
+        path: the file.
+        sha256: of its content.
+        state_dict: the weights under UltraSam's names, as stored.
+        description: the architecture behind them.
+        model: with these weights in float32, on the CPU, in evaluation mode.
+    """
+
+    path: Path
+    sha256: str
+    state_dict: Mapping[str, Tensor]
+    description: ModelDescription
+    model: UltraSam
+
+    def note(self) -> dict[str, Any]:
+        """What names and shapes cannot tell, with nothing left to a default."""
+        known = self.description
+        return {
+            **known.note,
+            'mlp_skip': known.mlp_skip,
+            'point_refinement': known.point_refinement,
+            'box_mask': known.box_mask,
+            'preprocessing': known.preprocessing,
+        }
+
+
+def open_source(path: Path) -> ExportSource:
+    """Read a checkpoint and build its model.
+
+    Args:
+        path: a checkpoint of UltraSam, ours or the published one.
+
+    Raises:
+        CheckpointError: it is missing, unsafe, damaged, or no promptable UltraSam model.
+    """
+    checkpoint = load_checkpoint_file(path)
+    state_dict = state_dict_of(checkpoint, path)
+    description = describe(state_dict, checkpoint.get('meta'), str(path))
+    with DefaultScope.overwrite_default_scope('mmdet'):
+        model = MODELS.build(description.model_config())
+    load_strict(model, state_dict, source=str(path))
+    return ExportSource(
+        path=path,
+        sha256=file_sha256(path),
+        state_dict=state_dict,
+        description=description,
+        model=model.float().eval(),
+    )
+
+
+def single_skip_model(model: UltraSam, state_dict: Mapping[str, Tensor]) -> UltraSam:
+    """A copy of a model whose decoder has the single skip, with the given weights."""
+    twin = copy.deepcopy(model)
+    with DefaultScope.overwrite_default_scope('mmdet'):
+        twin.decoder = MODELS.build(dict(type='SamTwoWayTransformer', mlp_skip='single'))
+    twin.load_state_dict(state_dict, strict=True)
+    return twin.eval()
+
+
+@torch.no_grad()
+def largest_difference(a: UltraSam, b: UltraSam) -> dict[str, float]:
+    """How far the decoders of two models of equal size are apart, on one seeded embedding and many prompts.
+
+    Returns:
+        ``mask_logits`` and ``predicted_iou``, the largest absolute
+        differences, and ``largest_mask_logit``, to compare them with.
+    """
+    random = torch.Generator().manual_seed(0)
+    encoder, side = a.prompt_encoder, a.prompt_encoder.img_size
+    points, labels = (torch.rand(4, 2, generator=random) * side).numpy(), np.array([1, 0, 1, 1])
+    box = np.array([0.2, 0.3, 0.7, 0.6]) * side
+    prompts = [
+        Prompt(points=points[:1], point_labels=labels[:1]),
+        Prompt(points=points, point_labels=labels),
+        Prompt(box=box),
+        Prompt(points=points[:2], point_labels=labels[:2], box=box),
+    ]
+    batch = PromptBatch.from_prompts([prompts])
+    embedding = torch.randn(1, 256, encoder.map_size, encoder.map_size, generator=random)
+    answers = [model.decode(embedding, batch, mask_prompt=None, candidates=ALL_MASKS) for model in (a, b)]
+    (logits, iou), (other_logits, other_iou) = answers
+    return {
+        'mask_logits': float((logits - other_logits).abs().max()),
+        'predicted_iou': float((iou - other_iou).abs().max()),
+        'largest_mask_logit': float(logits.abs().max()),
+    }

@@ -1,0 +1,89 @@
+"""What the frames of one file are prompted with: the same throughout, or each with the masks of the one before."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from ultrasam.inference.encoding import EncodedImage
+from ultrasam.inference.inferencer import UltraSamInferencer
+from ultrasam.inference.prompts import box_of_mask
+from ultrasam.structures import ObjectPrompt, Segmentation
+
+
+class SamePrompts:
+    """Answers every frame with the same prompts.
+
+    Args:
+        inferencer: the model.
+        prompts: one an object.
+        refinements: passes after the first; None for those of the model.
+    """
+
+    def __init__(
+        self, inferencer: UltraSamInferencer, prompts: Sequence[ObjectPrompt], refinements: int | None
+    ) -> None:
+        self._inferencer = inferencer
+        self._prompts = prompts
+        self._refinements = refinements
+
+    def answer(self, encoded: EncodedImage) -> Segmentation:
+        """Masks of the next frame; raises PromptError for a prompt that means nothing there."""
+        return self._ask(encoded, self._prompts)
+
+    def _ask(self, encoded: EncodedImage, prompts: Sequence[ObjectPrompt]) -> Segmentation:
+        return self._inferencer.answer(
+            encoded.embedding, encoded.sample, prompts, refinements=self._refinements
+        )
+
+
+class CarriedPrompts(SamePrompts):
+    """Answers the first frame with the prompts, each later one with the masks of the frame before.
+
+    Nothing else is carried along: no memory, no motion model; an object that is lost stays lost and keeps
+    an empty mask.
+
+    Args:
+        inferencer: the model.
+        prompts: one an object.
+        refinements: passes after the first; None for those of the model.
+    """
+
+    def __init__(
+        self, inferencer: UltraSamInferencer, prompts: Sequence[ObjectPrompt], refinements: int | None
+    ) -> None:
+        super().__init__(inferencer, prompts, refinements)
+        self._current: list[ObjectPrompt | None] = list(prompts)
+
+    def answer(self, encoded: EncodedImage) -> Segmentation:
+        """Masks of the next frame; raises PromptError for a prompt that means nothing there."""
+        alive = [i for i, prompt in enumerate(self._current) if prompt is not None]
+        answer = self._ask(encoded, [prompt for prompt in self._current if prompt is not None])
+        full = _spread(answer, alive, self._prompts, encoded.sample.ori_shape)
+        for i in alive:
+            self._current[i] = _prompt_of_mask(full.masks[i], full.logits[i])
+        return full
+
+
+def _spread(
+    answer: Segmentation, alive: Sequence[int], prompts: Sequence[ObjectPrompt], size_hw: tuple[int, int]
+) -> Segmentation:
+    """An answer for some objects as one for all: the others are empty."""
+    masks = np.zeros((len(prompts), *size_hw), bool)
+    scores = np.zeros(len(prompts), np.float32)
+    logits = np.full((len(prompts), *answer.logits.shape[1:]), -1.0, np.float32)
+    rows = list(alive)
+    masks[rows], scores[rows], logits[rows] = answer.masks, answer.scores, answer.logits
+    shown = list(prompts)
+    for i, prompt in zip(alive, answer.prompts, strict=True):
+        shown[i] = prompt
+    return replace(answer, masks=masks, scores=scores, logits=logits, prompts=tuple(shown))
+
+
+def _prompt_of_mask(mask: np.ndarray, logits: np.ndarray) -> ObjectPrompt | None:
+    """A mask as the prompt of the next frame: its box and its logits; None if it is empty."""
+    if not mask.any():
+        return None
+    return ObjectPrompt(box_xyxy=box_of_mask(mask), mask_logits=logits[None])

@@ -12,16 +12,16 @@ train_pipeline = [
     # gain and dynamic range differ from one machine to the next
     dict(
         type='PhotoMetricDistortion',
-        brightness_delta=24,
-        contrast_range=(0.7, 1.3),
+        brightness_delta=32,
+        contrast_range=(0.6, 1.4),
         saturation_range=(1, 1),
         hue_delta=0,
     ),
     dict(
         type='SamplePrompts',
-        prompt_probabilities=dict(point=0.55, box=0.25, point_box=0.2),
+        prompt_probabilities=dict(point=0.5, box=0.35, point_box=0.15),
         num_points=(1, 3),
-        box_jitter=0.08,
+        box_jitter=0.04,
     ),
     dict(type='PackPromptedInputs'),
 ]

@@ -444,3 +444,17 @@ def test_command_for_all(tmp_path: Path, source: Path, capsys: pytest.CaptureFix
     assert run_all(folder, ['other', str(downloads), str(tmp_path / 'out')]) == 2
     assert run_all(folder, ['all', str(tmp_path / 'nowhere'), str(tmp_path / 'out')]) == 3
     assert run_all(folder, ['list']) == 0
+
+
+def test_a_limit_of_memory_that_is_set_already_is_kept(description: Path, tmp_path: Path) -> None:
+    script = (
+        'import resource, runpy, sys\n'
+        'resource.setrlimit(resource.RLIMIT_AS, (4 << 30, 4 << 30))\n'
+        'sys.argv = sys.argv[1:]\n'
+        "runpy.run_path(sys.argv[0], run_name='__main__')\n"
+    )
+    arguments = [str(description), str(make_source(tmp_path / 'raw')), str(tmp_path / 'out')]
+    done = subprocess.run(
+        [sys.executable, '-c', script, *arguments], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr

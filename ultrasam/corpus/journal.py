@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import IO
 
 from ultrasam import __version__
+from ultrasam.atomic import publish_bytes
 from ultrasam.corpus.plan import Item
 from ultrasam.corpus.worker import ItemResult
 
@@ -50,7 +51,6 @@ class Journal:
         if result.fault:
             return
         line = json.dumps({'mark': self._mark(item), 'result': result.as_dict()})
-        # a line that was cut short by a kill must not swallow the next one
         self._file.write(f'{line}\n')
         self._file.flush()
         self._since_sync += 1
@@ -79,7 +79,8 @@ class Journal:
                 whole.append(line)
             except (ValueError, KeyError, TypeError):
                 continue
-        path.write_text(''.join(f'{line}\n' for line in whole), encoding='utf-8')
+        # a line that a kill cut short must not swallow the next; a second kill must not cost the others
+        publish_bytes(path, ''.join(f'{line}\n' for line in whole).encode(), overwrite=True)
         return done
 
     def _mark(self, item: Item) -> str:

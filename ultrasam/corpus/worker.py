@@ -59,10 +59,17 @@ def start_worker(description: Path, published: bool, lifeline: Connection) -> No
     """Prepare a process: load the description, limit the memory, end when the other end of ``lifeline`` closes."""
     global _spec
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_AS, (_MEMORY_BYTES, resource.getrlimit(resource.RLIMIT_AS)[1]))
+    _limit_memory()
     spec = load_spec(description)
     _spec = spec.as_published() if published else spec
     threading.Thread(target=_end_with, args=(lifeline,), daemon=True).start()
+
+
+def _limit_memory() -> None:
+    """Lower the limit of address space, never raise one that the system or a batch queue has set."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+    limits = [limit for limit in (_MEMORY_BYTES, soft, hard) if limit != resource.RLIM_INFINITY]
+    resource.setrlimit(resource.RLIMIT_AS, (min(limits), hard))
 
 
 def convert_item(item: Item, folder: Path) -> ItemResult:

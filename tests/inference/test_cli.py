@@ -121,11 +121,11 @@ def test_times_are_told_and_can_be_silenced(folder: Path, checkpoint: Path, tmp_
     told = capsys.readouterr()
     found = re.fullmatch(
         r'model loaded in ([\d.]+) s, first mask after ([\d.]+) s, ([\d.]+) s per further prompt '
-        r'\(median of 1\), 1 frames done\n',
+        r'\(median of 1\), 1 frame done\n',
         told.err,
     )
     assert found and float(found[3]) <= float(found[2]) + 0.01
-    assert told.out == f'1 files segmented: {tmp_path / "a"}\n'
+    assert told.out == f'1 file segmented: {tmp_path / "a"}\n'
     assert predict(*line, '--out', tmp_path / 'b', '--quiet') == 0
     assert capsys.readouterr() == ('', '')
     (folder / 'note.png').write_text('no image')

@@ -199,9 +199,13 @@ def run(args: argparse.Namespace) -> int:
                     progress=progress,
                 )
     if not args.quiet:
-        sys.stdout.write(f'{len(plan.counts) - len(done.faults)} files segmented: {args.out}\n')
+        sys.stdout.write(f'{_counted(len(plan.counts) - len(done.faults), "file")} segmented: {args.out}\n')
         sys.stderr.write(times_line(done, loading_s))
     return _report(plan.faults + done.faults)
+
+
+def _counted(number: int, noun: str) -> str:
+    return f'{number} {noun}' if number == 1 else f'{number} {noun}s'
 
 
 def times_line(done: RunReport, loading_s: float) -> str:
@@ -211,7 +215,7 @@ def times_line(done: RunReport, loading_s: float) -> str:
     return (
         f'model loaded in {loading_s:.1f} s, first mask after {done.first_mask_s:.2f} s, '
         f'{done.further_prompt_s:.3f} s per further prompt (median of {max(1, len(done.answer_s) - 1)}), '
-        f'{done.frames} frames done\n'
+        f'{_counted(done.frames, "frame")} done\n'
     )
 
 

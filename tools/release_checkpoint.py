@@ -42,6 +42,7 @@ def main() -> None:
         'mlp_skip': model.decoder.mlp_skip,
         'point_refinement': model.get('point_refinement', 'predicted_box'),
         'box_mask': model.prompt_encoder.get('box_mask', 'none'),
+        'inference_refinements': model.get('inference_refinements', model.get('num_refinements', 1)),
         **dict(item.split('=', 1) for item in args.note),
     }
     try:

@@ -212,6 +212,19 @@ def test_points_are_refined_with_the_box_of_their_first_mask():
     assert torch.allclose(a.pred_instances.scores[1], b.pred_instances.scores[1], atol=1e-6)
 
 
+@torch.no_grad()
+def test_a_model_may_look_once_at_inference():
+    once, refining, plain = (
+        tiny_model(**options) for options in ({'inference_refinements': 0}, {}, {'num_refinements': 0})
+    )
+    once.load_state_dict(refining.state_dict())
+    plain.load_state_dict(refining.state_dict(), strict=False)
+    data = batch_of(item(random_prompts(6, 2), 0))
+    (a,), (b,), (c,) = (model.test_step(data) for model in (once, refining, plain))
+    assert not torch.allclose(a.pred_instances.scores, b.pred_instances.scores, atol=1e-4)
+    assert torch.allclose(a.pred_instances.scores, c.pred_instances.scores, atol=1e-6)
+
+
 def test_prompt_batch_keeps_every_token():
     prompts = [random_prompts(5, 0), [], random_prompts(4, 1)]
     batch = PromptBatch.from_prompts(prompts)
@@ -237,6 +250,7 @@ def test_mask_prompt_without_refinement_is_refused():
 @pytest.mark.parametrize(
     'option, value',
     [('decoder.mlp_skip', 'triple'), ('bbox_head.mask_upsampling', 'cubic'), ('num_refinements', -1),
+     ('inference_refinements', -1),
      ('point_refinement', 'both'), ('prompt_encoder.box_mask', 'circle'), ('bbox_head.iou_supervision', 'none'),
      ('backbone.arch', 'tiny'), ('backbone.img_size', 100)],
 )  # fmt: skip

@@ -72,6 +72,7 @@ class ModelDescription(EncoderDescription):
             without one it is doubled, as in the published checkpoint.
         point_refinement: prompt of the refining pass for one click.
         box_mask: what stands in for the mask prompt of a box.
+        inference_refinements: passes after the first at inference; None for the usual one of a model that refines.
         preprocessing: ``'imagenet'``, minus a mean and over a standard deviation; ``'min_max'``, each image from
             0 to 1.
         pixel_mean: mean of 'imagenet', RGB, 0 to 255.
@@ -83,6 +84,7 @@ class ModelDescription(EncoderDescription):
     mlp_skip: str
     point_refinement: str
     box_mask: str
+    inference_refinements: int | None
     preprocessing: str
     pixel_mean: tuple[float, ...]
     pixel_std: tuple[float, ...]
@@ -93,6 +95,7 @@ class ModelDescription(EncoderDescription):
         return dict(
             type='UltraSam',
             num_refinements=int(self.refines),
+            inference_refinements=self.inference_refinements,
             point_refinement=self.point_refinement,
             data_preprocessor=self._preprocessor_config(),
             backbone=self.backbone_config(),
@@ -166,6 +169,7 @@ def describe(
         mlp_skip=note.get('mlp_skip', 'doubled'),
         point_refinement=note.get('point_refinement', 'predicted_box'),
         box_mask=note.get('box_mask', 'none'),
+        inference_refinements=_whole_number(note.get('inference_refinements'), source),
         preprocessing=preprocessing,
         pixel_mean=_channels(note, 'pixel_mean', IMAGENET_MEAN, source),
         pixel_std=_channels(note, 'pixel_std', IMAGENET_STD, source),
@@ -242,6 +246,15 @@ def _require(state_dict: Mapping[str, Tensor], names: tuple[str, ...], source: s
     else:
         looks = f'{len(state_dict)} tensors, the first of them {", ".join(list(state_dict)[:3])}'
     raise CheckpointError(f'{source}: no UltraSam model: {looks}')
+
+
+def _whole_number(value: Any, source: str) -> int | None:
+    """A number of passes out of a note, in which another writer may have put anything."""
+    if value is None or (type(value) is int and value >= 0):
+        return value
+    raise CheckpointError(
+        f'{source}: its note says inference_refinements={value!r}: a number of passes is wanted'
+    )
 
 
 def _relative_tables(state_dict: Mapping[str, Tensor]) -> dict[int, tuple[int, int]]:

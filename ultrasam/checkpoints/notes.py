@@ -35,9 +35,10 @@ def note_of_model(model: torch.nn.Module) -> dict[str, Any]:
         'point_refinement': (bare, 'point_refinement'),
     }
     note = {name: getattr(owner, attribute, None) for name, (owner, attribute) in places.items()}
-    known = {name: value for name, value in note.items() if isinstance(value, str)}
+    known: dict[str, Any] = {name: value for name, value in note.items() if isinstance(value, str)}
     if 'mlp_skip' not in known:
         return {}
+    known['inference_refinements'] = getattr(bare, 'inference_refinements', None)
     return {**known, **_preprocessing(getattr(bare, 'data_preprocessor', None))}
 
 

@@ -38,6 +38,8 @@ class UltraSam(BaseDetector):
         decoder: config of the two-way transformer.
         bbox_head: config of the mask head (the name is that of the weights).
         num_refinements: passes after the first.
+        inference_refinements: the same at inference, where it differs: a
+            model that was trained with many rounds may be best at its first.
         point_refinement: prompt of the refining passes at inference for an
             instance prompted by one click: ``'predicted_box'``, the box of its
             first mask, as published; ``'keep'``, the click.
@@ -61,6 +63,7 @@ class UltraSam(BaseDetector):
         decoder: dict,
         bbox_head: dict,
         num_refinements: int = 1,
+        inference_refinements: int | None = None,
         point_refinement: str = 'predicted_box',
         instances_per_pass: int = 16,
         interactive: dict | None = None,
@@ -68,16 +71,23 @@ class UltraSam(BaseDetector):
         init_cfg: dict | list[dict] | None = None,
     ) -> None:
         super().__init__(data_preprocessor=data_preprocessor, init_cfg=init_cfg)
+        at_inference = num_refinements if inference_refinements is None else inference_refinements
         if num_refinements < 0 or instances_per_pass < 1:
             raise ConfigError(
                 f'num_refinements {num_refinements} and instances_per_pass {instances_per_pass}: '
                 'give at least 0 and at least 1'
+            )
+        if at_inference < 0 or (at_inference and not num_refinements):
+            raise ConfigError(
+                f'inference_refinements {inference_refinements} with num_refinements {num_refinements}: give at '
+                'least 0, and 0 where the model was not trained to refine'
             )
         if point_refinement not in self.POINT_REFINEMENTS:
             raise ConfigError(
                 f'point_refinement {point_refinement!r}: use one of {", ".join(self.POINT_REFINEMENTS)}'
             )
         self.num_refinements = num_refinements
+        self.inference_refinements = at_inference
         self.point_refinement = point_refinement
         self.instances_per_pass = instances_per_pass
         self.interactive = None if interactive is None else InteractiveTraining(**interactive)
@@ -223,13 +233,13 @@ class UltraSam(BaseDetector):
             samples: B samples that tell the sizes of their images.
             mask_prompt: (M, 1, 4h, 4w), float, mask logits of an earlier
                 answer, for the first pass.
-            refinements: passes after the first; None for those of the model.
+            refinements: passes after the first; None for ``inference_refinements``.
             all_candidates: the three candidates rather than the best of them.
 
         Returns:
             Mask logits (M, K, 4h, 4w) and predicted IoU (M, K), K = 1 or 3.
         """
-        refinements = self.num_refinements if refinements is None else refinements
+        refinements = self.inference_refinements if refinements is None else refinements
         logits, iou = self.decode(
             embedding, prompts, mask_prompt=mask_prompt, candidates=published_candidates(0, refinements)
         )

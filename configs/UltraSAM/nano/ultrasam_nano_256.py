@@ -25,5 +25,7 @@ model = dict(
     decoder=dict(dropout=0.0),
     bbox_head=dict(mask_upsampling='logits', iou_supervision='all', loss_iou=dict(loss_weight=2.0)),
     point_refinement='keep',
+    # trained with clicks between the passes, it has nothing to gain from a second look at the same prompt
+    inference_refinements=0,
     interactive=dict(rounds=2),
 )

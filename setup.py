@@ -53,6 +53,7 @@ EXTRAS = {
         'SimpleITK>=2.5',  # the oldest that we test
         'defusedxml>=0.7.1',  # refuses entity bombs in annotation files
         'h5py>=3.10',  # the first with wheels for Python 3.12
+        'matplotlib>=3.7',  # draws the statistics; the oldest that we test
         'openpyxl>=3.1',  # spreadsheets of labels; the oldest that we test
         'py7zr>=1.0',  # the oldest that we test
         'rarfile>=4.1',  # the oldest that we test; calls unrar, unar, 7z or bsdtar, whichever is there

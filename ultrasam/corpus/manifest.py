@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from ultrasam.corpus.spec import DatasetSpec
 
 MANIFEST = 'manifest.json'
 _CHUNK = 1 << 20
+_OF_THE_CORPUS = re.compile(r'annotations/(train|val|test)\.(agnostic\.)?[^/]*__coco\.json')
 
 
 @dataclass
@@ -133,6 +135,8 @@ def verify_dataset(folder: Path) -> dict[str, Any]:
     there = {path.relative_to(folder).as_posix() for path in folder.rglob('*') if not path.is_dir()} - {
         MANIFEST
     }
+    # what splitting and merging write beside the files of a conversion
+    there -= {name for name in there - set(listed) if _OF_THE_CORPUS.fullmatch(name)}
     if there != set(listed):
         odd = sorted(there ^ set(listed))
         raise IntegrityError(f'{folder}: {len(odd)} files are missing or too many, first {odd[0]}')
@@ -141,8 +145,9 @@ def verify_dataset(folder: Path) -> dict[str, Any]:
         if path.is_symlink() or file_digest(path) != digest:
             raise IntegrityError(f'{path}: its content changed. Convert the data set again with --overwrite')
     found: Counter[str] = Counter()
-    for path in sorted((folder / 'annotations').glob('*__coco.json')):
-        found.update(check_coco(path, folder / 'images'))
+    for name in sorted(listed):
+        if name.startswith('annotations/') and name.endswith('__coco.json'):
+            found.update(check_coco(folder / name, folder / 'images'))
     counts = manifest['counts']
     for kind in ('images', 'annotations'):
         if found[kind] != sum(counts[kind].values()):

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ultrasam.atomic import publish_file
+from ultrasam.corpus.manifest import MANIFEST
 
 _COLOURS = ((0, 158, 115), (230, 159, 0), (86, 180, 233), (213, 94, 0), (204, 121, 167), (240, 228, 66))
 _COLUMNS = 6
@@ -32,7 +33,9 @@ def write_preview(folder: Path, target: Path, *, count: int) -> None:
     from ultrasam.sheets import tile_sheet
 
     images: list[tuple[str, list[dict[str, Any]]]] = []
-    for path in sorted((folder / 'annotations').glob('*__coco.json')):
+    listed = json.loads((folder / MANIFEST).read_text(encoding='utf-8'))['files']
+    for name in sorted(name for name in listed if name.endswith('__coco.json')):
+        path = folder / name
         content = json.loads(path.read_text(encoding='utf-8'))
         objects = defaultdict(list)
         for annotation in content['annotations']:

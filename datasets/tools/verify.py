@@ -1,0 +1,47 @@
+"""Check a corpus: files, image sizes, ids, masks, categories, and that no subject or image is in two parts.
+
+Exit code 3 where something is wrong, with the number of faults of each kind and the first of them.
+
+Examples:
+    python datasets/tools/verify.py data
+    python datasets/tools/verify.py data/BUSI --pixels
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from ultrasam.cli.corpus import bar, guarded, parser_of, report_skipped, say
+from ultrasam.corpus.errors import EXIT_DATA, EXIT_OK
+from ultrasam.corpus.verify import verify_corpus
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command."""
+    parser = parser_of(__doc__)
+    parser.add_argument('root', type=Path, metavar='ROOT', help='folder of all data sets, or of one')
+    parser.add_argument('--pixels', action='store_true', help='decode every image and compare its SHA-256')
+    args = parser.parse_args(arguments)
+    return guarded(lambda: run(args))
+
+
+def run(args: argparse.Namespace) -> int:
+    """Check, and say what was found."""
+    report = verify_corpus(args.root, pixels=args.pixels, track=bar)
+    for kind, count in sorted(report.faults.items()):
+        say(f'{count:,} {kind}')
+        for example in report.examples[kind]:
+            say(f'  {example}')
+    for note in report.notes:
+        say(f'note: {note}')
+    report_skipped(report.corpus)
+    looked = ', '.join(f'{count:,} {what}' for what, count in report.counts.items())
+    verdict = f'{report.faults.total():,} faults' if report.faults else 'all well'
+    say(f'{len(report.corpus.datasets)} data sets, {looked}: {verdict}')
+    return EXIT_DATA if report.faults else EXIT_OK
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,327 @@
+"""COCO files of any origin read strictly, and written as a stream: one record a line, same content, same bytes."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+import tempfile
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any, NoReturn
+
+from ultrasam.atomic import publish_file
+from ultrasam.corpus.layout import name_fault
+from ultrasam.errors import AnnotationError, OutputError
+
+_SECTIONS = ('categories', 'images', 'annotations')
+_RECORDS = ('images', 'annotations')
+_NOTHING = ('"images": []', '"annotations": []')
+_LARGEST_ID = (1 << 63) - 1
+_CHUNK = 1 << 20
+_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
+
+
+@dataclass
+class CocoContent:
+    """A COCO file that passed the checks.
+
+    Args:
+        path: of the file.
+        info: as it stands in the file.
+        licenses: as they stand in the file.
+        categories: ids and names are unique.
+        images: ids and file names are unique, names stay in their folder, sizes are positive integers.
+        annotations: ids are unique, images and categories exist, areas are numbers.
+        notes: what was mended while it was read.
+    """
+
+    path: Path
+    info: dict[str, Any]
+    licenses: list[Any]
+    categories: list[dict[str, Any]]
+    images: list[dict[str, Any]]
+    annotations: list[dict[str, Any]]
+    notes: list[str] = field(default_factory=list)
+
+
+def read_coco(path: Path, *, allow_empty: bool = False) -> CocoContent:
+    """Read a COCO file; ids that are texts, too large, missing or (of annotations) not unique are numbered anew.
+
+    Args:
+        path: the file.
+        allow_empty: accept a file without images.
+
+    Returns:
+        Its content; ``notes`` says what was numbered anew.
+
+    Raises:
+        AnnotationError: the file is missing, damaged or empty, or its records contradict each other.
+    """
+    content = _parse(path)
+    for section in _SECTIONS:
+        records = content.get(section)
+        if not isinstance(records, list) or not all(isinstance(record, dict) for record in records):
+            raise AnnotationError(f'{path} has no list of records {section!r}: export it as COCO instances')
+    if not content['images'] and not allow_empty:
+        raise AnnotationError(f'{path} has no images: convert or export it again')
+    info = content.get('info')
+    licenses = content.get('licenses')
+    result = CocoContent(
+        path=path,
+        info=info if isinstance(info, dict) else {},
+        licenses=licenses if isinstance(licenses, list) else [],
+        **{section: content[section] for section in _SECTIONS},
+    )
+    _check_categories(result)
+    _check_images(result)
+    _number_anew(result, 'categories', 'category_id', first=1)
+    _number_anew(result, 'images', 'image_id', first=0)
+    _check_annotations(result)
+    return result
+
+
+def stream_records(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Records of a file that :class:`CocoWriter` wrote, one at a time: for files that are too large for memory.
+
+    Args:
+        path: the file.
+
+    Yields:
+        ``'images'`` or ``'annotations'``, and the record, in the order of the file. The other entries of the file
+        (info, licenses, categories) come first, each as ``'head'`` with a dictionary of one key.
+
+    Raises:
+        AnnotationError: it is damaged, or not of this form.
+    """
+    section = ''
+    is_whole = False
+    try:
+        with path.open(encoding='utf-8') as file:
+            for line in file:
+                text = line.strip().removesuffix(',')
+                if section and text.startswith('{'):
+                    yield section, json.loads(text, parse_constant=_refuse_constant)
+                elif text in (']', ''):
+                    section = ''
+                elif not section and text.startswith('"'):
+                    section = next((name for name in _RECORDS if text == f'"{name}": ['), '')
+                    if not section and text not in _NOTHING:
+                        yield 'head', json.loads(f'{{{text}}}', parse_constant=_refuse_constant)
+                elif text == '}':
+                    is_whole = True
+                elif text != '{':
+                    raise ValueError(f'a line {text[:40]!r}')
+    except OSError as error:
+        raise AnnotationError(f'{path} cannot be read ({error.strerror})') from error
+    except (ValueError, RecursionError) as error:
+        raise AnnotationError(f'{path} is damaged, or no tool of ours wrote it ({error})') from error
+    if not is_whole:
+        raise AnnotationError(f'{path} is cut short: write it again')
+
+
+class CocoWriter:
+    """Writes a COCO file record by record; memory does not grow with it.
+
+    Args:
+        file: opened for writing; images go there.
+        spool: opened for writing and reading; annotations wait there until all images are known.
+        head: what comes before the images, in order.
+    """
+
+    def __init__(self, file: IO[bytes], spool: IO[bytes], head: Mapping[str, Any]) -> None:
+        self._file = file
+        self._spool = spool
+        self.images = 0
+        self.annotations = 0
+        file.write(b'{\n')
+        for key, value in head.items():
+            file.write(f'{_encode(key)}: {_encode(value)},\n'.encode())
+        file.write(b'"images": [')
+        spool.write(b'],\n"annotations": [')
+
+    def add_image(self, record: Mapping[str, Any]) -> None:
+        """Write an image."""
+        self._file.write((',\n' if self.images else '\n').encode() + _encode(record).encode())
+        self.images += 1
+
+    def add_annotation(self, record: Mapping[str, Any]) -> None:
+        """Write an annotation."""
+        self._spool.write((',\n' if self.annotations else '\n').encode() + _encode(record).encode())
+        self.annotations += 1
+
+    def finish(self) -> None:
+        """Join both parts."""
+        if self.images:
+            self._file.write(b'\n')
+        self._spool.write(b'\n]\n}\n' if self.annotations else b']\n}\n')
+        self._spool.seek(0)
+        shutil.copyfileobj(self._spool, self._file, _CHUNK)
+
+
+@contextmanager
+def publish_coco(target: Path, head: Mapping[str, Any], *, overwrite: bool) -> Iterator[CocoWriter]:
+    """Give a writer for a COCO file that appears when the block ends without error.
+
+    Args:
+        target: the file. One that is there with the very content that is written again stays.
+        head: what comes before the images, in order: info, licenses, categories.
+        overwrite: replace one of other content.
+
+    Raises:
+        OutputError: there is one of other content, or it cannot be written.
+    """
+    verify = None if overwrite else _refuse_change_of(target)
+    with (
+        publish_file(target, overwrite=True, verify=verify) as path,
+        path.open('wb') as file,
+        tempfile.TemporaryFile(dir=target.parent) as spool,
+    ):
+        writer = CocoWriter(file, spool, head)
+        yield writer
+        writer.finish()
+
+
+def _refuse_change_of(target: Path) -> Any:
+    def verify(written: Path) -> None:
+        if target.exists() and not _same_bytes(target, written):
+            raise OutputError(
+                f'{target} exists already, with other content: look at what changed, then use --overwrite'
+            )
+
+    return verify
+
+
+def _same_bytes(first: Path, second: Path) -> bool:
+    if first.stat().st_size != second.stat().st_size:
+        return False
+    with first.open('rb') as one, second.open('rb') as other:
+        while chunk := one.read(_CHUNK):
+            if chunk != other.read(_CHUNK):
+                return False
+    return True
+
+
+def _parse(path: Path) -> dict[str, Any]:
+    try:
+        with path.open(encoding='utf-8') as file:
+            content = json.load(file, parse_constant=_refuse_constant)
+    except OSError as error:
+        raise AnnotationError(f'{path} cannot be read ({error.strerror})') from error
+    except (ValueError, RecursionError) as error:
+        fault = 'is empty' if not path.stat().st_size else f'is damaged ({error})'
+        raise AnnotationError(f'{path} {fault}: convert or fetch it again') from error
+    if not isinstance(content, dict):
+        raise AnnotationError(f'{path} holds a {type(content).__name__}, no COCO object: export it as COCO')
+    return content
+
+
+def _refuse_constant(text: str) -> NoReturn:
+    raise ValueError(f'{text} is no number')
+
+
+def _is_id(value: Any) -> bool:
+    return isinstance(value, (int, str)) and not isinstance(value, bool)
+
+
+def _refuse(path: Path, section: str, faults: list[str]) -> None:
+    if faults:
+        shown = '; '.join(faults[:3])
+        raise AnnotationError(f'{path}: {len(faults)} faulty {section}: {shown}. Mend or export it again')
+
+
+def _repeated(records: list[dict[str, Any]], key: str) -> list[str]:
+    counts = Counter(record[key] for record in records)
+    return [f'{count} share the {key} {value!r}' for value, count in counts.items() if count > 1]
+
+
+def _check_categories(content: CocoContent) -> None:
+    faults = [
+        f'{category.get("id")!r} has no id or no name'
+        for category in content.categories
+        if not _is_id(category.get('id')) or not isinstance(category.get('name'), str) or not category['name']
+    ]
+    faults = faults or [*_repeated(content.categories, 'id'), *_repeated(content.categories, 'name')]
+    _refuse(content.path, 'categories', faults)
+
+
+def _check_images(content: CocoContent) -> None:
+    faults = []
+    for image in content.images:
+        named = f'{image.get("file_name")!r}'
+        sizes = (image.get('height'), image.get('width'))
+        if not _is_id(image.get('id')):
+            faults.append(f'{named} has no id')
+        elif fault := name_fault(image.get('file_name')):
+            faults.append(f'the name {named} {fault}')
+        elif not all(type(size) is int and size > 0 for size in sizes):
+            faults.append(f'{named} has the height and width {sizes}')
+    faults = faults or [*_repeated(content.images, 'id'), *_repeated(content.images, 'file_name')]
+    _refuse(content.path, 'images', faults)
+
+
+def _check_annotations(content: CocoContent) -> None:
+    images = {image['id'] for image in content.images}
+    categories = {category['id'] for category in content.categories}
+    faults = []
+    ids = set()
+    odd: Counter[str] = Counter()
+    for annotation in content.annotations:
+        id_, area = annotation.get('id'), annotation.get('area')
+        if annotation.get('image_id') not in images:
+            faults.append(f'{id_!r} is of the image {annotation.get("image_id")!r}, which is not there')
+        elif annotation.get('category_id') not in categories:
+            faults.append(f'{id_!r} is of the category {annotation.get("category_id")!r}, which is not there')
+        elif not isinstance(area, (int, float)) or not math.isfinite(area) or area < 0:
+            faults.append(f'{id_!r} has the area {area!r}')
+        elif type(id_) is not int:
+            odd['texts or missing'] += 1
+        elif not 0 <= id_ <= _LARGEST_ID:
+            odd['beyond 64 bits'] += 1
+        elif id_ in ids:
+            odd['not unique'] += 1
+        else:
+            ids.add(id_)
+    _refuse(content.path, 'annotations', faults)
+    if odd:
+        for number, annotation in enumerate(content.annotations, start=1):
+            annotation['id'] = number
+        content.notes.append(f'{content.path.name}: ids of annotations numbered anew, {_spelled(odd)}')
+
+
+def _number_anew(content: CocoContent, section: str, reference: str, *, first: int) -> None:
+    """Give images or categories new ids if any is a text or too large, and annotations the same."""
+    records = getattr(content, section)
+    odd = Counter(
+        'texts' if isinstance(record['id'], str) else 'beyond 64 bits'
+        for record in records
+        if isinstance(record['id'], str) or not 0 <= record['id'] <= _LARGEST_ID
+    )
+    if not odd:
+        _refuse_lists(content, reference)
+        return
+    new = {record['id']: number for number, record in enumerate(records, start=first)}
+    _refuse_lists(content, reference)
+    for annotation in content.annotations:
+        # one that refers to nothing is refused afterwards
+        annotation[reference] = new.get(annotation.get(reference), -1)
+    for record in records:
+        record['id'] = new[record['id']]
+    content.notes.append(f'{content.path.name}: ids of {section} numbered anew, {_spelled(odd)}')
+
+
+def _refuse_lists(content: CocoContent, reference: str) -> None:
+    """Ids that cannot be looked up, such as lists, are refused before they are."""
+    faults = [
+        f'{annotation.get("id")!r} has the {reference} {annotation.get(reference)!r}'
+        for annotation in content.annotations
+        if not _is_id(annotation.get(reference))
+    ]
+    _refuse(content.path, 'annotations', faults)
+
+
+def _spelled(odd: Counter[str]) -> str:
+    return ', '.join(f'{count:,} were {reason}' for reason, count in sorted(odd.items()))

@@ -1,0 +1,105 @@
+"""Checks of masks in bulk: pycocotools never sees one of them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from ultrasam.corpus.run_lengths import MOST_PIXELS, measure_masks
+
+# letters of run lengths that are looked at together: enough for numpy, few enough for its caches
+_BATCH = 1 << 17
+# a coordinate may lie this far outside, where tools draw to the far edge of the last pixel
+_MARGIN = 1.0
+_FEWEST_COORDINATES = 6
+_Found = tuple[Any, str]
+
+
+class MaskChecks:
+    """Looks at masks as they come, and at run lengths many at a time.
+
+    Args:
+        sizes: height and width of each image, by its id; may still grow.
+        good: hashes of masks that passed; the same mask in another file is not measured again.
+    """
+
+    def __init__(self, sizes: Mapping[int, tuple[int, int]], good: set[int]) -> None:
+        self._sizes = sizes
+        self._good = good
+        self._waiting: list[tuple[Any, str, tuple[int, int], Any, Any, int]] = []
+        self._letters = 0
+        self.masks = 0
+
+    def add(self, annotation: Mapping[str, Any]) -> Iterator[_Found]:
+        """Look at a mask; gives what is wrong with it or with those that waited."""
+        self.masks += 1
+        id_ = annotation.get('id')
+        size = self._sizes[annotation['image_id']]
+        segmentation = annotation.get('segmentation')
+        if isinstance(segmentation, dict):
+            counts = segmentation.get('counts')
+            if segmentation.get('size') != list(size):
+                yield id_, 'masks of another size than their image'
+            elif isinstance(counts, str):
+                self._wait(id_, counts, size, annotation.get('bbox'), annotation.get('area'))
+            elif fault := _uncompressed_fault(counts, size):
+                yield id_, fault
+        elif fault := _polygons_fault(segmentation, size):
+            yield id_, fault
+        if self._letters >= _BATCH:
+            yield from self.finish()
+
+    def _wait(self, id_: Any, counts: str, size_hw: tuple[int, int], box: Any, area: Any) -> None:
+        mark = hash((counts, size_hw, repr(box), area))
+        if mark not in self._good:
+            self._waiting.append((id_, counts, size_hw, box, area, mark))
+            self._letters += len(counts)
+
+    def finish(self) -> Iterator[_Found]:
+        """Look at those that wait."""
+        waiting, self._waiting, self._letters = self._waiting, [], 0
+        if not waiting:
+            return
+        measures = measure_masks([one[1] for one in waiting], np.array([one[2] for one in waiting]))
+        for place, (id_, _, _, box, area, mark) in enumerate(waiting):
+            if not measures.is_valid[place]:
+                yield id_, 'masks whose run lengths do not fill their image'
+            elif measures.areas[place] == 0:
+                yield id_, 'masks without a pixel'
+            elif measures.areas[place] != area:
+                yield id_, 'areas that are not those of the mask'
+            elif not _is_box(box) or np.abs(measures.boxes_xywh[place] - np.array(box)).max() > 0.5:
+                yield id_, 'boxes that are not those of the mask'
+            else:
+                self._good.add(mark)
+
+
+def _is_box(box: Any) -> bool:
+    return isinstance(box, list) and len(box) == 4 and all(isinstance(value, int | float) for value in box)
+
+
+def _uncompressed_fault(counts: Any, size_hw: tuple[int, int]) -> str:
+    if not isinstance(counts, list) or not all(type(run) is int and run >= 0 for run in counts):
+        return 'masks that are no run lengths'
+    height, width = size_hw
+    if height * width > MOST_PIXELS or sum(counts) != height * width:
+        return 'masks whose run lengths do not fill their image'
+    return '' if sum(counts[1::2]) else 'masks without a pixel'
+
+
+def _polygons_fault(polygons: Any, size_hw: tuple[int, int]) -> str:
+    if not isinstance(polygons, list) or not polygons:
+        return 'annotations without a mask'
+    for polygon in polygons:
+        if not isinstance(polygon, list) or len(polygon) < _FEWEST_COORDINATES or len(polygon) % 2:
+            return 'polygons of fewer than three points'
+        if not all(isinstance(value, int | float) and math.isfinite(value) for value in polygon):
+            return 'polygons with coordinates that are no numbers'
+        x, y = polygon[::2], polygon[1::2]
+        outside = min(*x, *y) < -_MARGIN or max(x) > size_hw[1] + _MARGIN or max(y) > size_hw[0] + _MARGIN
+        if outside:
+            return 'masks that leave their image'
+    return ''

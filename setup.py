@@ -19,7 +19,13 @@ sys.path.insert(0, str(ROOT / 'packaging'))
 from mim_lookup import link_aliases, lookup_folder, write_aliases, write_pointers  # noqa: E402
 
 # What a wheel carries in ultrasam/.mim, so that `mim test ultrasam CONFIG` works from any folder.
-MIM_FILES = ('configs', 'tools', 'model-index.yml', 'weights/ultrasam_nano_256.pth')
+MIM_FILES = (
+    'configs',
+    'tools',
+    'model-index.yml',
+    'weights/ultrasam_nano_256.pth',
+    'weights/ultrasam_nano_256.pth.sha256',
+)
 
 # The classic stack (mmcv, mmengine, mmdet) has the same import names: install with --no-deps there.
 REQUIREMENTS = [

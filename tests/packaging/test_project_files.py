@@ -92,9 +92,10 @@ def test_setup_states_the_version_of_the_package():
 
 
 def test_files_promised_to_users_exist():
-    names = re.search(r'MIM_FILES = \((.*)\)', '\n'.join(setup_lines())).group(1)
+    names = re.search(r'MIM_FILES = \((.*?)\n\)', '\n'.join(setup_lines()), re.DOTALL).group(1)
     promised = re.findall(r"'([^']+)'", names)
-    assert promised == ['configs', 'tools', 'model-index.yml', 'weights/ultrasam_nano_256.pth']
+    weights = 'weights/ultrasam_nano_256.pth'
+    assert promised == ['configs', 'tools', 'model-index.yml', weights, f'{weights}.sha256']
     for line in (ROOT / 'MANIFEST.in').read_text(encoding='utf-8').splitlines():
         kind, *rest = line.split()
         if kind in ('include', 'graft'):

@@ -15,7 +15,7 @@ SETUP_FILES := setup.py pyproject.toml packaging/env.sh packaging/mim_lookup.py 
 TRANSITIONAL := $(wildcard packaging/transitional/mmdet/*.*)
 CLASSIC_TESTS := $(wildcard tests/models tests/parity tests/transforms tests/checkpoints)
 
-.PHONY: help env env-classic demo test test-slow test-classic faults faults-full lint format bench constraints clean distclean
+.PHONY: help env env-classic demo demo-data test test-slow test-classic faults faults-full lint format bench constraints clean distclean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,6 +36,9 @@ $(STAMP_CLASSIC): $(SETUP_FILES) constraints-classic.txt
 
 demo: $(STAMP) ## segment the sample frames and write pictures (after set-up: about 1 minute on a CPU)
 	@$(PY) tools/demo.py
+
+demo-data: $(STAMP) ## make five small data sets, convert them and draw sheets of what came out (about 30 seconds)
+	@$(PY) tools/demo_data.py
 
 test: $(STAMP) ## run the tests that take a few seconds each (about 5 minutes on 2 cores)
 	@$(PY) -m pytest -m 'not slow'

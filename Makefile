@@ -66,6 +66,7 @@ format: $(STAMP) ## mend style and format where that is safe (seconds)
 
 bench: $(STAMP) ## measure ours against named peers (several minutes; use a quiet machine)
 	@$(PY) benchmarks/shipped.py
+	@$(PY) benchmarks/corpus.py
 	@$(PY) benchmarks/vit_b.py
 
 constraints: $(STAMP) ## compile constraints.txt anew from packaging/constraints.in and setup.py (seconds)

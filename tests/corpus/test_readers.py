@@ -5,18 +5,22 @@ from __future__ import annotations
 import gzip
 import json
 import pickle
+import zlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from tests.corpus.raw_trees.common import box, disc, save_video, save_volume, smooth, speckle
 from ultrasam.corpus.errors import RawFileError
 from ultrasam.corpus.plan import Item, SourceFile
 from ultrasam.corpus.readers import open_annotation, open_stack
+from ultrasam.corpus.readers.image import read_image
 from ultrasam.corpus.readers.pickled import read_object_array
 from ultrasam.corpus.readers.polygons import polygon_mask
+from ultrasam.corpus.readers.volume import read_volume
 from ultrasam.corpus.words import (
     ArrayFiles,
     CocoObjects,
@@ -123,6 +127,52 @@ def test_volume_cut_short(suffix: str, share: float, tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[: int(path.stat().st_size * share)])
     with pytest.raises(RawFileError, match='cut short'):
         open_stack(VolumeFiles('v'), item(path))
+
+
+def meta_image(
+    path: Path, *, data_file: str = 'LOCAL', packed: bytes | None = None, size: int | None = None
+) -> SourceFile:
+    """A MetaImage of 2 x 4 x 6 bytes, written by hand."""
+    voxels = np.arange(48, dtype=np.uint8).tobytes()
+    head = 'ObjectType = Image\nNDims = 3\nDimSize = 6 4 2\nElementType = MET_UCHAR\n'
+    head += f'BinaryData = True\nCompressedData = {packed is not None}\n'
+    if packed is not None:
+        head += f'CompressedDataSize = {len(packed) if size is None else size}\n'
+    head += f'ElementDataFile = {data_file}\n'
+    path.write_bytes(head.encode() + (voxels if packed is None else packed))
+    return SourceFile(path.name, path)
+
+
+def test_meta_image_is_read_to_its_end(tmp_path: Path) -> None:
+    pytest.importorskip('SimpleITK')
+    whole = zlib.compress(bytes(range(48)))
+    assert read_volume(meta_image(tmp_path / 'a.mha')).shape == (2, 4, 6)
+    assert read_volume(meta_image(tmp_path / 'b.mha', packed=whole)).max() == 47
+    damaged = bytearray(whole)
+    damaged[len(whole) // 2] ^= 0x10
+    for packed in (bytes(damaged), whole[:-6], zlib.compress(bytes(40))):
+        with pytest.raises(RawFileError, match='damaged, cut short'):
+            read_volume(meta_image(tmp_path / 'c.mha', packed=packed))
+    with pytest.raises(RawFileError, match='of 99 compressed bytes'):
+        read_volume(meta_image(tmp_path / 'd.mha', packed=whole, size=99))
+
+
+def test_meta_image_names_no_file_elsewhere(tmp_path: Path) -> None:
+    pytest.importorskip('SimpleITK')
+    secret = tmp_path / 'secret'
+    secret.write_bytes(bytes(48))
+    inside = tmp_path / 'source'
+    inside.mkdir()
+    (inside / 'link.raw').symlink_to(secret)
+    for name in (str(secret), '../secret', 'LIST', 'link.raw', ''):
+        with pytest.raises(RawFileError, match='no file beside it'):
+            read_volume(meta_image(inside / 'v.mha', data_file=name))
+
+
+def test_fractions_need_a_window(tmp_path: Path) -> None:
+    Image.fromarray(np.linspace(0, 1, 48, dtype=np.float32).reshape(6, 8)).save(tmp_path / 'f.tif')
+    with pytest.raises(RawFileError, match='holds fractions'):
+        read_image(SourceFile('f.tif', tmp_path / 'f.tif'))
 
 
 def test_voxels_missing_inside_a_whole_gzip_file(tmp_path: Path) -> None:

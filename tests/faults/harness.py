@@ -26,7 +26,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-GROUPS = ('g', 'g_models')
+GROUPS = ('a_corpus', 'b_corpus', 'c', 'c_volumes', 'd', 'f', 'g', 'g_models')
 STACKS = ('ours', 'stock')
 SURVIVED, LOSSY, QUIET, CRASHED = 'S', 'L', 'Q', 'C'
 

@@ -30,7 +30,7 @@ class ArrayStack(FrameStack):
     def read(self, number: int) -> np.ndarray:
         """One frame."""
         plane = self._values[number]
-        return as_bytes(plane if self._scale == 1 else plane * self._scale, None, self._name)
+        return as_bytes(plane if self._scale == 1 else np.trunc(plane * self._scale), None, self._name)
 
 
 class ArrayLabels(Annotation):

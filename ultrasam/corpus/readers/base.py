@@ -72,11 +72,11 @@ def as_bytes(values: np.ndarray, window: tuple[float, float] | None, name: str) 
 
     Args:
         values: of any number type.
-        window: lowest and highest value to show; None: they are 0 to 255, and fractions are cut.
+        window: lowest and highest value to show; None: they are whole numbers from 0 to 255.
         name: of the file, for messages.
 
     Raises:
-        RawFileError: values that are not finite, or beyond 0 to 255 without a window.
+        RawFileError: values that are not finite, or without a window fractions or beyond 0 to 255.
     """
     if values.dtype == np.uint8 and window is None:
         return values
@@ -86,6 +86,8 @@ def as_bytes(values: np.ndarray, window: tuple[float, float] | None, name: str) 
         low, high = window
         scaled = (values.astype(np.float64) - low) * (255.0 / (high - low))
         return np.clip(np.rint(scaled), 0, 255).astype(np.uint8)
+    if values.dtype.kind == 'f' and not np.array_equal(values, np.rint(values)):
+        raise RawFileError(f'{name}: holds fractions where 0 to 255 are described; set a window')
     low, high = values.min(initial=0), values.max(initial=0)
     if low < 0 or high >= 256:
         raise RawFileError(f'{name}: values from {low} to {high} where 0 to 255 are described; set a window')

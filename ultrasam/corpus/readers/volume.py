@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import struct
+import zlib
 from collections import Counter
 from collections.abc import Sequence
 from math import prod
@@ -29,6 +30,17 @@ _GZIP = b'\x1f\x8b'
 _NIFTI_1 = 348
 # NIfTI data types of floating point
 _FLOATS = {16: 'f4', 64: 'f8'}
+_META_LINE = 4096
+_META_TYPES = {
+    'MET_CHAR': 'i1',
+    'MET_UCHAR': 'u1',
+    'MET_SHORT': 'i2',
+    'MET_USHORT': 'u2',
+    'MET_INT': 'i4',
+    'MET_UINT': 'u4',
+    'MET_FLOAT': 'f4',
+    'MET_DOUBLE': 'f8',
+}
 
 
 class VolumeStack(FrameStack):
@@ -107,6 +119,8 @@ def read_volume(file: SourceFile) -> np.ndarray:
     try:
         if file.name.endswith(('.nii', '.nii.gz')):
             _check_nifti(file.path)
+        elif file.name.lower().endswith(('.mha', '.mhd')):
+            _check_meta_image(file.path)
         values: np.ndarray = itk.GetArrayFromImage(itk.ReadImage(str(file.path)))
     except (EnvironmentFault, MemoryError):
         raise
@@ -138,6 +152,47 @@ def _check_nifti(path: Path) -> None:
     expected = prod(sizes[:rank]) * bits // 8
     if length < expected:
         raise EOFError(f'{length:,} of {expected:,} bytes')
+
+
+def _check_meta_image(path: Path) -> None:
+    """Read a MetaImage to its end: ITK takes a damaged stream as it comes, and a header may name any file."""
+    with path.open('rb') as file:
+        head = {}
+        for line in iter(lambda: file.readline(_META_LINE), b''):
+            key, _, value = line.decode('latin-1').partition('=')
+            head[key.strip()] = value.strip()
+            if key.strip() == 'ElementDataFile':
+                break
+        named = head.get('ElementDataFile', '')
+        stored = file.read()
+    if named != 'LOCAL':
+        beside = path.parent / named
+        if not named or beside.name != named or beside.is_symlink() or not beside.is_file():
+            raise ValueError(f'its voxels are said to be in {named!r}, which is no file beside it')
+        stored = beside.read_bytes()
+    if head.get('BinaryData', 'False').lower() != 'true':
+        raise ValueError('its voxels are not said to be binary')
+    if head.get('CompressedData', 'False').lower() == 'true':
+        # told another size, or none, ITK fills the volume with whatever lies in memory
+        if head.get('CompressedDataSize') != str(len(stored)):
+            raise EOFError(f'{len(stored):,} of {head.get("CompressedDataSize")} compressed bytes')
+        unpacker = zlib.decompressobj()
+        stored = unpacker.decompress(stored) + unpacker.flush()
+        if not unpacker.eof:
+            raise EOFError('the compressed voxels end too early')
+    kind = _META_TYPES.get(head.get('ElementType', ''))
+    if kind is None:
+        raise ValueError(f'voxels of type {head.get("ElementType")!r}')
+    count = prod(int(size) for size in head['DimSize'].split()) * int(
+        head.get('ElementNumberOfChannels', '1')
+    )
+    expected = count * np.dtype(kind).itemsize
+    if len(stored) != expected:
+        raise EOFError(f'{len(stored):,} of {expected:,} bytes')
+    if kind in ('f4', 'f8'):
+        order = '>' if head.get('BinaryDataByteOrderMSB', 'False').lower() == 'true' else '<'
+        if not np.isfinite(np.frombuffer(stored, order + kind)).all():
+            raise ValueError('values that are not finite')
 
 
 def _channel(values: np.ndarray, channel: int, name: str) -> np.ndarray:

@@ -23,10 +23,10 @@ from ultrasam import __version__
 from ultrasam.checkpoints import load_checkpoint_file, state_dict_of
 from ultrasam.checkpoints.convert import check_complete, convert_file
 from ultrasam.checkpoints.describe import describe, note_of
-from ultrasam.checkpoints.digests import file_sha256
 from ultrasam.checkpoints.folding import fold_doubled_skip, unfold_doubled_skip
 from ultrasam.checkpoints.sources import PROFILES, from_source, to_source
 from ultrasam.errors import CheckpointError, OutputError
+from ultrasam.hashing import file_sha256
 from ultrasam.models.mask_head import MULTI_MASK, SINGLE_MASK
 from ultrasam.structures import Prompt, PromptBatch
 

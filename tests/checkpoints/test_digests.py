@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 import torch
 
-from ultrasam.checkpoints import check_digest, file_sha256, load_checkpoint_file, publish_checkpoint
+from ultrasam.checkpoints import check_digest, load_checkpoint_file, publish_checkpoint
 from ultrasam.checkpoints import digests as digests_module
 from ultrasam.checkpoints.digests import record_path, remove_checkpoint
 from ultrasam.errors import CheckpointError
+from ultrasam.hashing import file_sha256
 
 
 def saved(path: Path, value: float = 1.0, *, overwrite: bool = False) -> Path:

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from ultrasam.checkpoints import file_sha256, load_checkpoint_file
+from ultrasam.checkpoints import load_checkpoint_file
 from ultrasam.checkpoints.trust import VARIABLE, trust_pickles, trusted_digests
 from ultrasam.errors import CheckpointError
+from ultrasam.hashing import file_sha256
 
 from .test_unsafe_files import Calls
 

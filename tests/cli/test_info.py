@@ -11,9 +11,9 @@ from tests.checkpoints.foreign import segment_anything_model, transformers_model
 from tests.checkpoints.test_convert_lora import adapters_of
 from tests.models.test_properties import tiny_model
 from ultrasam.checkpoints.convert import convert_file
-from ultrasam.checkpoints.digests import file_sha256
 from ultrasam.checkpoints.summary import summarise
 from ultrasam.cli.main import main
+from ultrasam.hashing import file_sha256
 
 
 def saved(path: Path, content: dict) -> Path:

@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ultrasam.checkpoints.digests import check_digest, file_sha256, publish_checkpoint
+    from ultrasam.checkpoints.digests import check_digest, publish_checkpoint
     from ultrasam.checkpoints.reader import Checkpoint, load_checkpoint_file
     from ultrasam.checkpoints.runner import install_safe_loader
     from ultrasam.checkpoints.state_dicts import (
@@ -28,7 +28,6 @@ __all__ = [
     'check_finite',
     'check_fit',
     'compare_keys',
-    'file_sha256',
     'install_safe_loader',
     'load_checkpoint_file',
     'load_strict',
@@ -37,7 +36,7 @@ __all__ = [
 ]
 
 _MODULES = {
-    'digests': ('check_digest', 'file_sha256', 'publish_checkpoint'),
+    'digests': ('check_digest', 'publish_checkpoint'),
     'reader': ('Checkpoint', 'load_checkpoint_file'),
     'runner': ('install_safe_loader',),
     'state_dicts': (

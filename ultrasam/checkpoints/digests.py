@@ -7,7 +7,6 @@ which can check it too. A manifest ``NAME.json`` that says which file it is of c
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import os
 import re
@@ -17,20 +16,11 @@ from typing import Any
 
 from ultrasam.atomic import Verify, publish_bytes, publish_file
 from ultrasam.errors import CheckpointError
+from ultrasam.hashing import file_sha256
 
 SUFFIX = '.sha256'
 _SHA256 = re.compile(r'[0-9a-f]{64}')
-_BLOCK = 1 << 20
 _LARGEST_RECORD = 1 << 20
-
-
-def file_sha256(path: str | os.PathLike[str]) -> str:
-    """The sha256 of a file, in lower-case hexadecimal digits."""
-    digest = hashlib.sha256()
-    with open(path, 'rb') as file:
-        for block in iter(lambda: file.read(_BLOCK), b''):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def record_path(path: str | os.PathLike[str]) -> Path:

@@ -12,11 +12,11 @@ import torch
 from torch import Tensor
 
 from ultrasam.checkpoints.describe import EncoderDescription, ModelDescription, describe, describe_encoder
-from ultrasam.checkpoints.digests import file_sha256
 from ultrasam.checkpoints.sources import Kind, kind_of
 from ultrasam.checkpoints.sources.names import size_of, some
 from ultrasam.checkpoints.weight_files import WeightFile, read_weights
 from ultrasam.errors import CheckpointError
+from ultrasam.hashing import file_sha256
 
 _TRAINING_STATE = ('optimizer', 'param_schedulers', 'message_hub', 'ema_state_dict')
 _SAID_ELSEWHERE = ('mlp_skip', 'licence', 'lora')

@@ -15,10 +15,11 @@ from torch import Tensor
 
 from ultrasam.atomic import publish_json, refuse_existing
 from ultrasam.checkpoints.describe import NOTE_KEY, note_of
-from ultrasam.checkpoints.digests import file_sha256, publish_checkpoint
+from ultrasam.checkpoints.digests import publish_checkpoint
 from ultrasam.checkpoints.reader import Checkpoint, load_checkpoint_file
 from ultrasam.checkpoints.state_dicts import check_finite, state_dict_of
 from ultrasam.errors import CheckpointError, OutputError
+from ultrasam.hashing import file_sha256
 
 TORCH_SUFFIXES = ('.pth', '.pt', '.bin')
 SAFETENSORS_SUFFIX = '.safetensors'
@@ -194,8 +195,7 @@ def write_weights(
 
     with publish_checkpoint(out, overwrite=overwrite, verify=verify) as path:
         if out.suffix == SAFETENSORS_SUFFIX:
-            metadata = {'format': 'pt', NOTE_KEY: json.dumps(dict(note), sort_keys=True)}
-            _safetensors(out).save_file(tensors, str(path), metadata=metadata)
+            save_safetensors(path, tensors, {NOTE_KEY: json.dumps(dict(note), sort_keys=True)})
         else:
             # an open file, so that the name of the temporary does not get into the archive
             with path.open('wb') as file:
@@ -212,6 +212,16 @@ def _own(tensor: Tensor) -> Tensor:
         tensor.is_contiguous() and tensor.untyped_storage().nbytes() == tensor.numel() * tensor.element_size()
     )
     return tensor if alone else tensor.contiguous().clone()
+
+
+def save_safetensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
+    """Write tensors with text beside them.
+
+    Raises:
+        OutputError: safetensors is not installed.
+    """
+    # save_file would leave a file that nobody else can read
+    path.write_bytes(_safetensors(path).save(dict(tensors), metadata={'format': 'pt', **metadata}))
 
 
 def _safetensors(out: Path) -> Any:

@@ -29,7 +29,6 @@ from ultrasam.corpus.manifest import (
     Counts,
     build_manifest,
     count_records,
-    file_digest,
     verify_dataset,
 )
 from ultrasam.corpus.patterns import compiled
@@ -38,6 +37,7 @@ from ultrasam.corpus.spec import DatasetSpec, Expected
 from ultrasam.corpus.tree import open_tree
 from ultrasam.corpus.worker import ItemResult, convert_item, start_worker
 from ultrasam.errors import ConfigError, OutputError
+from ultrasam.hashing import file_sha256
 
 Progress = Callable[[int, int], None]
 """Told how many items are done, and of how many."""
@@ -273,7 +273,7 @@ def _fill_folder(
     for name, text in _annotation_files(spec, records).items():
         path = folder / 'annotations' / name
         path.write_text(text, encoding='utf-8')
-        files[f'annotations/{name}'] = file_digest(path)
+        files[f'annotations/{name}'] = file_sha256(path)
     manifest = build_manifest(spec, counts, sources, files, published=published)
     text = json.dumps(manifest, indent=1, ensure_ascii=False) + '\n'
     (folder / MANIFEST).write_text(text, encoding='utf-8')

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ultrasam.corpus.layout import DatasetFolder
-from ultrasam.corpus.manifest import file_digest
+from ultrasam.hashing import file_sha256
 
 _PNG = b'\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR'
 _PNG_HEADER = 24
@@ -75,7 +75,7 @@ class ImageFolder:
             return ImageFacts(None, '')
         if listed and not self._pixels:
             return ImageFacts(size, listed)
-        digest = file_digest(path)
+        digest = file_sha256(path)
         if listed and digest != listed:
             self.faults.append((name, 'images that are not those of the manifest'))
         return ImageFacts(size, digest)

@@ -14,9 +14,9 @@ from typing import Any
 from ultrasam.corpus.coco import check_coco
 from ultrasam.corpus.errors import IntegrityError
 from ultrasam.corpus.spec import DatasetSpec
+from ultrasam.hashing import file_sha256
 
 MANIFEST = 'manifest.json'
-_CHUNK = 1 << 20
 _OF_THE_CORPUS = re.compile(r'annotations/(train|val|test)\.(agnostic\.)?[^/]*__coco\.json')
 
 
@@ -104,15 +104,6 @@ def build_manifest(
     }
 
 
-def file_digest(path: Path) -> str:
-    """SHA-256 of a file."""
-    digest = hashlib.sha256()
-    with path.open('rb') as file:
-        while chunk := file.read(_CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()
-
-
 def verify_dataset(folder: Path) -> dict[str, Any]:
     """See that a converted data set is what its manifest says.
 
@@ -142,7 +133,7 @@ def verify_dataset(folder: Path) -> dict[str, Any]:
         raise IntegrityError(f'{folder}: {len(odd)} files are missing or too many, first {odd[0]}')
     for name, digest in listed.items():
         path = folder / name
-        if path.is_symlink() or file_digest(path) != digest:
+        if path.is_symlink() or file_sha256(path) != digest:
             raise IntegrityError(f'{path}: its content changed. Convert the data set again with --overwrite')
     found: Counter[str] = Counter()
     for name in sorted(listed):

@@ -24,10 +24,10 @@ from ultrasam.corpus.plan import Item, SourceFile
 from ultrasam.corpus.reading import FinishedFrame, read_frames
 from ultrasam.corpus.spec import DatasetSpec
 from ultrasam.errors import ConfigError, InputError
+from ultrasam.hashing import file_sha256
 
 # of address space a process: the largest volumes need a fifth
 _MEMORY_BYTES = 16 << 30
-_HASH_CHUNK = 1 << 20
 _PNG_COMPRESSION = 4
 _spec: DatasetSpec | None = None
 
@@ -155,14 +155,10 @@ def _plain(counts: Counter[str]) -> dict[str, int]:
 
 
 def _digest(file: SourceFile) -> str:
-    digest = hashlib.sha256()
     try:
-        with file.path.open('rb') as opened:
-            while chunk := opened.read(_HASH_CHUNK):
-                digest.update(chunk)
+        return file_sha256(file.path)
     except OSError as error:
         raise InputError(f'{file.name}: cannot be read ({error.strerror})') from error
-    return digest.hexdigest()
 
 
 def _end_with(lifeline: Connection) -> None:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import re
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from ultrasam.errors import ConfigError, OutputError, UltraSamError
+from ultrasam.atomic import publish_bytes
+from ultrasam.errors import ConfigError, UltraSamError
 
 _CHUNK_BYTES = 1 << 20
 
@@ -123,23 +122,4 @@ def read_manifest(path: Path) -> str | None:
 
 def write_manifest(path: Path, sha256: str) -> None:
     """Record the digest of a file beside it."""
-    write_text_atomically(manifest_path(path), f'{sha256}  {path.name}\n')
-
-
-def write_text_atomically(path: Path, text: str) -> None:
-    """Write a small file, whole or not at all.
-
-    Raises:
-        OutputError: it cannot be written.
-    """
-    try:
-        with tempfile.NamedTemporaryFile(
-            'w', encoding='utf-8', dir=path.parent, prefix=f'.{path.name}.', suffix='.tmp', delete=False
-        ) as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(file.name, 0o644)
-        os.replace(file.name, path)
-    except OSError as error:
-        raise OutputError(f'{path}: cannot be written ({error})') from error
+    publish_bytes(manifest_path(path), f'{sha256}  {path.name}\n'.encode(), overwrite=True)

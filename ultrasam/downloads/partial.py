@@ -12,7 +12,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO
 
-from ultrasam.downloads.integrity import DownloadError, write_text_atomically
+from ultrasam.atomic import publish_bytes
+from ultrasam.downloads.integrity import DownloadError
 from ultrasam.errors import OutputError
 
 _SPARE_BYTES = 64 << 20  # a disk filled to the last byte hurts other programs
@@ -73,7 +74,7 @@ class PartialFile:
     def restart(self, origin: Origin) -> None:
         """Begin anew, and note where the bytes will come from."""
         self.forget()
-        write_text_atomically(self.note, json.dumps(asdict(origin)))
+        publish_bytes(self.note, json.dumps(asdict(origin)).encode(), overwrite=True)
 
     def append(self, data: bytes) -> None:
         """Add the next bytes.

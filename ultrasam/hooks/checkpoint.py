@@ -16,12 +16,13 @@ from mmengine.runner import Runner
 
 from ultrasam.atomic import publish_bytes, sweep
 from ultrasam.checkpoints.describe import NOTE_KEY
-from ultrasam.checkpoints.digests import file_sha256, publish_checkpoint, remove_checkpoint
+from ultrasam.checkpoints.digests import publish_checkpoint, remove_checkpoint
 from ultrasam.checkpoints.notes import check_note, note_of_model
 from ultrasam.checkpoints.plain import make_plain
 from ultrasam.checkpoints.resume import POINTER, find_resume_point
 from ultrasam.checkpoints.state_dicts import check_finite, check_fit, state_dict_of, without
 from ultrasam.errors import CheckpointError, ConfigError, OutputError
+from ultrasam.hashing import file_sha256
 
 _BACKEND = 'ultrasam'
 

@@ -13,9 +13,9 @@ from PIL import Image
 
 from tests.corpus.tools.tiny import HW, coco, read, square, write_dataset, write_json
 from ultrasam.corpus.build import build_corpus
-from ultrasam.corpus.manifest import file_digest
 from ultrasam.corpus.verify import verify_corpus
 from ultrasam.errors import InputError
+from ultrasam.hashing import file_sha256
 
 SOME = {f'p{number}': [1 + number % 2] for number in range(20)}
 TRAIN = 'A/annotations/train.A__coco.json'
@@ -216,7 +216,7 @@ def test_planted_fault_is_found(name: str, root: Path) -> None:
 
 def test_pixels_are_read_only_when_asked(root: Path) -> None:
     folder = root / 'A/images'
-    files = {f'images/{path.name}': file_digest(path) for path in folder.iterdir()}
+    files = {f'images/{path.name}': file_sha256(path) for path in folder.iterdir()}
     write_json(root / 'A/manifest.json', {'files': files})
     path = folder / '00003.png'
     data = bytearray(path.read_bytes())

@@ -12,13 +12,13 @@ import torch
 from torch import Tensor
 
 from ultrasam.checkpoints.describe import IMAGENET_MEAN, IMAGENET_STD, NOTE_KEY
-from ultrasam.checkpoints.export.packages import require
 from ultrasam.checkpoints.export.record import Written
 from ultrasam.checkpoints.export.source import ExportSource, largest_difference, single_skip_model
 from ultrasam.checkpoints.folding import fold_doubled_skip
 from ultrasam.checkpoints.sources.names import NameTable
 from ultrasam.checkpoints.sources.segment_anything import LABEL_TABLE, SEGMENT_ANYTHING
 from ultrasam.checkpoints.sources.transformers import TRANSFORMERS
+from ultrasam.checkpoints.weight_files import save_safetensors
 from ultrasam.errors import CheckpointError
 from ultrasam.models.image_encoder import ARCHITECTURES
 from ultrasam.models.prompt_encoder import SamPromptEncoder
@@ -79,7 +79,7 @@ def write_transformers(source: ExportSource, folder: Path) -> Written:
     """
     refuse_min_max(source, 'SamProcessor')
     state, written = sam_weights(source, TRANSFORMERS)
-    _save_safetensors(state, folder / 'model.safetensors', {})
+    save_safetensors(folder / 'model.safetensors', state, {})
     for name, content in (
         ('config.json', transformers_config(source, state)),
         ('preprocessor_config.json', transformers_processor(source)),
@@ -95,13 +95,8 @@ def write_safetensors(source: ExportSource, path: Path) -> Written:
         ConfigError: the package safetensors is missing.
     """
     state = {name: tensor.detach().clone().contiguous() for name, tensor in source.state_dict.items()}
-    _save_safetensors(state, path, {NOTE_KEY: json.dumps(source.note())})
+    save_safetensors(path, state, {NOTE_KEY: json.dumps(source.note())})
     return Written(decoder_skip={'skip': source.description.mlp_skip, 'folded': False})
-
-
-def _save_safetensors(state: Mapping[str, Tensor], path: Path, metadata: Mapping[str, str]) -> None:
-    # save_file would leave a file that nobody else can read
-    path.write_bytes(require('safetensors.torch').save(dict(state), metadata={'format': 'pt', **metadata}))
 
 
 def refuse_min_max(source: ExportSource, software: str) -> None:

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import ultrasam
-from ultrasam.checkpoints.digests import file_sha256
 from ultrasam.checkpoints.export.source import ExportSource
+from ultrasam.hashing import file_sha256
 
 FORMAT = 'ultrasam-export'
 RECORD_NAME = 'export.json'

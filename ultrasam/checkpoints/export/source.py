@@ -17,7 +17,7 @@ from torch import Tensor
 import ultrasam.registry  # noqa: F401
 from ultrasam.checkpoints import load_checkpoint_file, load_strict, state_dict_of
 from ultrasam.checkpoints.describe import ModelDescription, describe
-from ultrasam.checkpoints.digests import file_sha256
+from ultrasam.hashing import file_sha256
 from ultrasam.models import UltraSam
 from ultrasam.models.mask_head import ALL_MASKS
 from ultrasam.structures import Prompt, PromptBatch

@@ -49,10 +49,10 @@ test-slow: $(STAMP) ## run the tests that train, compile or sweep (about 30 minu
 test-classic: $(STAMP_CLASSIC) ## run the model, transform and checkpoint tests in .venv-classic (about 3 minutes)
 	@$(PY_CLASSIC) -m pytest -m 'not slow' $(CLASSIC_TESTS)
 
-faults: $(STAMP) ## attack what reads and writes files, every kind of fault once, beside the stock libraries (2 minutes)
+faults: $(STAMP) ## attack what reads and writes files, every kind of fault once, beside the stock libraries (about 5 minutes)
 	@$(PY) -m tests.faults.run
 
-faults-full: $(STAMP) ## the same with more trials of each fault (about 8 minutes)
+faults-full: $(STAMP) ## the same with more trials of each fault (about half an hour)
 	@$(PY) -m tests.faults.run --full
 
 lint: $(STAMP) ## check style, format and types (first time: about 1 minute)

@@ -21,6 +21,7 @@ from mim_lookup import link_aliases, lookup_folder, write_aliases, write_pointer
 # What a wheel carries in ultrasam/.mim, so that `mim test ultrasam CONFIG` works from any folder.
 MIM_FILES = (
     'configs',
+    'datasets/us43d',
     'tools',
     'model-index.yml',
     'weights/ultrasam_nano_256.pth',
@@ -59,10 +60,16 @@ EXTRAS = {
         'SimpleITK>=2.5',  # the oldest that we test
         'defusedxml>=0.7.1',  # refuses entity bombs in annotation files
         'h5py>=3.10',  # the first with wheels for Python 3.12
+        'imagehash>=4.3',  # the first that runs with numpy 2
         'matplotlib>=3.7',  # draws the statistics; the oldest that we test
         'openpyxl>=3.1',  # spreadsheets of labels; the oldest that we test
         'py7zr>=1.0',  # the oldest that we test
-        'rarfile>=4.1',  # the oldest that we test; calls unrar, unar, 7z or bsdtar, whichever is there
+        'rarfile>=4.1',  # the oldest that we test; calls unrar, unar or 7z, whichever is there
+    ],
+    'evaluation': [
+        'faster-coco-eval>=1.6',  # the oldest that we test
+        'matplotlib>=3.7',  # draws the curves; the oldest that we test
+        'monai>=1.4',  # distances between surfaces; the first that runs with numpy 2
     ],
     'export': [
         'onnx>=1.17',  # the first that knows opset 22 and has wheels for Python 3.12 and numpy 2
@@ -73,6 +80,7 @@ EXTRAS = {
         'onnxruntime>=1.20',  # runs what is exported; the first for Python 3.10 to 3.12 with numpy 2 in all
         'transformers>=4.57,<5',  # SamModel, which reads what is exported; the series that we run
         'pytest>=8',  # the oldest that reads our settings without a warning
+        'scikit-image>=0.22',  # the resize of MedSAM, which ours is compared with; the first for Python 3.12
         'segment-anything==1.0',  # the reference that parity tests compare with
     ],
     'dev': [
@@ -154,7 +162,7 @@ setup(
     ],
     python_requires='>=3.10,<3.13',  # union types at run time need 3.10; onedl-mmcv is tested up to 3.12
     packages=find_packages(include=['ultrasam', 'ultrasam.*']),
-    package_data={'ultrasam': ['py.typed', '**/*.json', '**/*.yml', '**/*.csv']},
+    package_data={'ultrasam': ['py.typed', '**/*.json', '**/*.yml', '**/*.csv', 'corpus/gallery/page/*']},
     install_requires=REQUIREMENTS,
     extras_require=EXTRAS,
     cmdclass={'build': BuildOutsideCheckout, 'build_py': BuildPyWithMim},

@@ -13,11 +13,9 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import os
 import subprocess
 import sys
 import tempfile
-import time
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +31,18 @@ LARGEST = 28_000
 MASKS_PER_IMAGE = 25 / 7
 SIZES_HW = ((480, 640), (600, 800), (768, 1024))
 SHAPES = 40
+# A process starts with the peak memory of the one that started it, so commands are started by a small one.
+LAUNCHER = """
+import os, sys, time
+start = time.perf_counter()
+child = os.fork()
+if not child:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    os.execv(sys.argv[1], sys.argv[1:])
+_, status, usage = os.wait4(child, 0)
+print(time.perf_counter() - start, usage.ru_utime + usage.ru_stime, usage.ru_maxrss)
+sys.exit(os.waitstatus_to_exitcode(status) != 0)
+"""
 
 
 def main() -> None:
@@ -64,15 +74,12 @@ def main() -> None:
 
 def measured(name: str, arguments: list[str]) -> str:
     """Run a command, and state its time and its peak memory."""
-    start = time.perf_counter()
-    command = [sys.executable, str(TOOLS / name), *arguments]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)  # noqa: S603 - our own command
-    _, status, usage = os.wait4(process.pid, 0)
-    wall = time.perf_counter() - start
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise SystemExit(f'{name} ended with {process.returncode}')
-    return f'{wall:.1f} s ({usage.ru_utime + usage.ru_stime:.1f} s), {usage.ru_maxrss / 1024:.0f} MB'
+    command = [sys.executable, '-I', '-S', '-c', LAUNCHER, sys.executable, str(TOOLS / name), *arguments]
+    result = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)  # noqa: S603 - our own
+    if result.returncode:
+        raise SystemExit(f'{name} ended with {result.returncode}')
+    wall, processor, kilobytes = map(float, result.stdout.split())
+    return f'{wall:.1f} s ({processor:.1f} s), {kilobytes / 1024:.0f} MB'
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Make one corpus of converted data sets: split, class-agnostic views, merged files, files without an organ.
 
 At the root it writes train, val and test.agnostic.noSmall.coco.json, and for tests on structures never seen
-train.noStructure.BUSBRA.json, .MMOTU_2d.json and .GIST514-DB.json, each of which lists what it leaves out.
+train and val .noStructure.BUSBRA.json, .MMOTU_2d.json and .GIST514-DB.json, each of which lists what it leaves out.
 
 Examples:
     python datasets/tools/build_corpus.py data

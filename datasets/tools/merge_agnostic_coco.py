@@ -27,12 +27,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument('root', type=Path, metavar='ROOT', help='folder of all data sets')
     parser.add_argument('out', type=Path, metavar='OUT', help='file to write')
     parser.add_argument('--mode', choices=PARTS, default='train', help='default: train')
-    parser.add_argument('--held-out', metavar='NAME', help='data set whose organ train must not show')
+    parser.add_argument('--held-out', metavar='NAME', help='data set whose organ train and val must not show')
     add_rule(parser)
     add_overwrite(parser)
     args = parser.parse_args(arguments)
-    if args.held_out and args.mode != 'train':
-        parser.error('--held-out is for --mode train')
+    if args.held_out and args.mode == 'test':
+        parser.error('--held-out is for --mode train and val')
     return guarded(lambda: run(args))
 
 
@@ -40,7 +40,7 @@ def run(args: argparse.Namespace) -> None:
     """Merge, and say what was merged."""
     options = {'rule': rule_of(args), 'overwrite': args.overwrite, 'track': bar}
     if args.held_out:
-        report = write_held_out(args.root, args.held_out, args.out, **options)
+        report = write_held_out(args.root, args.held_out, args.out, part=args.mode, **options)
     else:
         report = merge_agnostic(args.root, args.out, args.mode, **options)
     report_merge(report)

@@ -1,6 +1,7 @@
 """Check a corpus: files, image sizes, ids, masks, categories, and that no subject or image is in two parts.
 
-Exit code 3 where something is wrong, with the number of faults of each kind and the first of them.
+Where something is wrong it ends with exit code 3, or 4 where names or links leave the corpus, and says how many
+faults of each kind there are, and the first of them.
 
 Examples:
     python datasets/tools/verify.py data
@@ -14,7 +15,7 @@ import sys
 from pathlib import Path
 
 from ultrasam.cli.corpus import bar, guarded, parser_of, report_skipped, say
-from ultrasam.corpus.errors import EXIT_DATA, EXIT_OK
+from ultrasam.corpus.errors import EXIT_DATA, EXIT_OK, EXIT_REFUSED
 from ultrasam.corpus.verify import verify_corpus
 
 
@@ -40,6 +41,8 @@ def run(args: argparse.Namespace) -> int:
     looked = ', '.join(f'{count:,} {what}' for what, count in report.counts.items())
     verdict = f'{report.faults.total():,} faults' if report.faults else 'all well'
     say(f'{len(report.corpus.datasets)} data sets, {looked}: {verdict}')
+    if report.is_unsafe:
+        return EXIT_REFUSED
     return EXIT_DATA if report.faults else EXIT_OK
 
 

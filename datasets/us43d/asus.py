@@ -8,6 +8,8 @@ SPEC = DatasetSpec(
     licence='',
     citation='Ungi T. et al., IEEE TBME 2020, 10.1109/TBME.2020.2980540',
     access='open share link',
+    organs=('spine',),
+    application='bone surface of the spine, for scoliosis',
     categories=(Category('spine', 'spine'),),
     archives=('ASUS.tar.gz', 'DataArrays.zip'),
     # gray from 0 to 1; other arrays of a scan, such as its transforms, begin alike

@@ -8,6 +8,8 @@ SPEC = DatasetSpec(
     licence='CC BY 4.0',
     citation='Xu Y. et al., Briefings in Bioinformatics 2023, 10.1093/bib/bbac569',
     access='open',
+    organs=('liver',),
+    application='liver and masses in it',
     categories=(Category('liver', 'liver'), Category('mass', 'nodule')),
     archives=('AUL.zip', '7272660.zip', '{_class:Benign|Malignant|Normal}.zip'),
     # numbers start again in each class

@@ -9,6 +9,8 @@ SPEC = DatasetSpec(
     citation='Tyagi A. et al., Automated Real Time Delineation of Supraclavicular Brachial Plexus in Neck '
     'Ultrasonography Videos, arXiv:2308.03717',
     access='open (git clone)',
+    organs=('nerve',),
+    application='nerves and block needles, for regional anaesthesia',
     categories=(Category('nerve_plexus', 'nerve'), Category('needle', 'needle')),
     archives=('brachial_plexus*.zip',),
     frames=VideoFiles('{machine:Butterfly|Sonosite|eSaote}/videos/{video}.mp4'),

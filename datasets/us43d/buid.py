@@ -9,6 +9,8 @@ SPEC = DatasetSpec(
     citation='Abbasian Ardakani A. et al., Computers in Biology and Medicine 2023, '
     '10.1016/j.compbiomed.2022.106438',
     access='open',
+    organs=('breast',),
+    application='lesions, benign or malignant',
     categories=(Category('breast_nodule', 'nodule'),),
     archives=('Benign.zip', 'Malignant.zip'),
     # numbers restart in each class

@@ -8,6 +8,8 @@ SPEC = DatasetSpec(
     licence='signed release agreement (research)',
     citation='Yap M. H. et al., IEEE JBHI 2018, 10.1109/JBHI.2017.2731873',
     access='request (agreement)',
+    organs=('breast',),
+    application='lesions, benign or malignant',
     categories=(Category('breast_nodule', 'nodule'),),
     archives=('BUS.zip', 'Dataset_B*.zip', 'DatasetB*.zip'),
     # below Dataset_B in the release, below BUS in the published corpus

@@ -9,6 +9,8 @@ SPEC = DatasetSpec(
     citation='Iqbal A. and Sharif M., Engineering Applications of Artificial Intelligence 2024, '
     '10.1016/j.engappai.2023.107292; data 10.17632/3ksd7w7jkx.1',
     access='open',
+    organs=('breast',),
+    application='tumours, benign or malignant',
     categories=(Category('breast_benign', 'tumor'), Category('breast_malignant', 'tumor')),
     archives=('BUS_UC*.zip',),
     # numbers may restart in each class

@@ -1,5 +1,5 @@
 from ultrasam.cli.convert import run_description
-from ultrasam.corpus import Category, Colours, DatasetSpec, Expected, ImageFiles, MaskFiles
+from ultrasam.corpus import Category, Colours, DatasetSpec, Expected, ImageFiles, MaskFiles, Table
 
 SPEC = DatasetSpec(
     name='BUS-UCLM',
@@ -8,6 +8,8 @@ SPEC = DatasetSpec(
     licence='CC BY-NC 3.0 (version 1), CC BY 4.0 (version 3)',
     citation='Vallez N. et al., Scientific Data 2025, 10.1038/s41597-025-04562-3; data 10.17632/7fvgj4jsp7',
     access='open',
+    organs=('breast',),
+    application='lesions, benign or malignant',
     categories=(Category('benign_breast_lesion', 'nodule'), Category('malignant_breast_lesion', 'nodule')),
     archives=('BUS-UCLM*.zip',),
     frames=ImageFiles(r'images/{patient:[A-Z]{4}}_{n:\d+}.png'),
@@ -20,20 +22,32 @@ SPEC = DatasetSpec(
             ),
         ),
     ),
+    # not in every version
+    tables=(
+        Table(
+            'INFO.csv',
+            on={'Image': '{patient}_{n}.png'},
+            take={'pathology': 'Label'},
+            absent='empty',
+            missing='empty',
+            delimiter=';',
+        ),
+    ),
+    translate={'pathology': {'Benign': 'benign', 'Malignant': 'malignant', 'Normal': 'normal', '': ''}},
     subject='{patient}',
+    label='{pathology}',
+    classes=('benign', 'malignant', 'normal'),
     # two in three images are of normal breasts, with a black mask
     empty='skip',
-    leave_out={
-        'partitions/**': 'the same images, shared out',
-        'INFO.csv': 'class and Doppler mark of each image',
-    },
+    leave_out={'partitions/**': 'the same images, shared out'},
     expected=Expected(images=264),
     notes=(
         'Also written BUS_UCML and BUS_UCLM. The page is that of version 1; version 3 is the current one, under '
         'another licence. Pixel sizes differ between the paper and the files.',
         'Some 18 images a patient: split by subject. Whether the partitions of later versions keep patients '
         'apart is not known, so they are not used.',
-        'A few images are in colour Doppler; INFO.csv marks them.',
+        'A few images are in colour Doppler; INFO.csv marks them. It states the class of an image, too; without it, or '
+        'without a row in it, an image is in no list for classifiers.',
     ),
 )
 

@@ -8,6 +8,8 @@ SPEC = DatasetSpec(
     licence='CC BY-NC-SA 4.0',
     citation='Leclerc S. et al., IEEE TMI 2019, 10.1109/TMI.2019.2900516',
     access='open',
+    organs=('heart',),
+    application='left ventricle and atrium, for the ejection fraction',
     categories=(
         Category('endocardium', 'endocardium'),
         Category('epicardium', 'epicardium'),

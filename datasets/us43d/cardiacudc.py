@@ -3,7 +3,6 @@ from dataclasses import replace
 from ultrasam.cli.convert import run_description
 from ultrasam.corpus import Category, DatasetSpec, Item, LabelVolumes, RawFrame, Values, VolumeFiles
 
-SMALLEST_SHARE = 0.025
 NAMES = {
     1: 'left_ventricle',
     2: 'left_atrium',
@@ -15,24 +14,23 @@ NAMES = {
 
 
 def fill_contours(frame: RawFrame, item: Item) -> RawFrame:
-    """Fill drawn contours, and empty a frame in which less than 1/40 of the pixels is marked.
+    """Fill drawn contours.
 
     What a contour encloses belongs to it where nothing else is marked; of nested contours to the inner one.
     """
     import numpy as np
     from scipy import ndimage
 
+    if item.groups['site'] != 'label_all_frame' or not frame.structures:
+        return frame
     filled = [one.mask for one in frame.structures]
-    if item.groups['site'] == 'label_all_frame' and filled:
-        enclosed = [ndimage.binary_fill_holes(mask) for mask in filled]
-        free = ~np.any(filled, axis=0)
-        for number in sorted(range(len(filled)), key=lambda k: int(enclosed[k].sum())):
-            filled[number] = filled[number] | (enclosed[number] & free)
-            free &= ~enclosed[number]
-    marked = np.any(filled, axis=0).mean() if filled else 0.0
+    enclosed = [ndimage.binary_fill_holes(mask) for mask in filled]
+    free = ~np.any(filled, axis=0)
+    for number in sorted(range(len(filled)), key=lambda k: int(enclosed[k].sum())):
+        filled[number] = filled[number] | (enclosed[number] & free)
+        free &= ~enclosed[number]
     pairs = zip(frame.structures, filled, strict=True)
-    structures = tuple(replace(one, mask=mask) for one, mask in pairs) if marked >= SMALLEST_SHARE else ()
-    return replace(frame, structures=structures)
+    return replace(frame, structures=tuple(replace(one, mask=mask) for one, mask in pairs))
 
 
 SPEC = DatasetSpec(
@@ -42,6 +40,8 @@ SPEC = DatasetSpec(
     licence='Apache-2.0 (as reported from the download page)',
     citation='Yang J. et al., GraphEcho, ICCV 2023, arXiv:2309.11145',
     access='login',
+    organs=('heart',),
+    application='chambers of the heart',
     categories=tuple(Category(name, 'cardiac') for name in NAMES.values()),
     archives=('archive.zip', '*ardiac*.zip', 'cardiacUDC_dataset.change2zip'),
     # numbers of patients restart in each site
@@ -58,10 +58,12 @@ SPEC = DatasetSpec(
     subject='{site}/{patient}',
     series='{patient}{view}__{site}',
     empty='skip',
+    # such marks are slips
+    min_marked=0.025,
     turn='half',
     leave_out={'Site_R_73/*_image.nii.gz': 'a site without labels'},
     notes=(
-        'A frame with less than 2.5 % of its pixels marked counts as one without objects: such marks are slips.',
+        'A frame with less than 2.5 % of its pixels marked is left out and counted: such marks are slips.',
         'Labels of label_all_frame are drawn as contours, which are filled. It may show patients of the sites again, '
         'and some of its files are said to use other label values.',
         'What labels 5 and 6 mean is not documented; left_ventricle2 may be the right ventricle.',

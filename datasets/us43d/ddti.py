@@ -8,6 +8,8 @@ SPEC = DatasetSpec(
     licence='',
     citation='Pedraza L. et al., An open access thyroid ultrasound image database, 2015, 10.1117/12.2073532',
     access='open (within the TN3K archive)',
+    organs=('thyroid',),
+    application='nodules',
     categories=(Category('thyroid_nodule', 'nodule'),),
     archives=('TN3K.zip', 'DDTI.zip'),
     # one of three versions of the same images, the one of the published corpus

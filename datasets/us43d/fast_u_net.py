@@ -9,6 +9,8 @@ SPEC = DatasetSpec(
     citation='Ashkani Chenarlogh V. et al., Fast and accurate U-Net model for fetal ultrasound image segmentation, '
     'Ultrasonic Imaging 2022, 44(1)',
     access='open (rar archives in the repository)',
+    organs=('fetus',),
+    application='abdominal and head circumference',
     categories=(Category('AC_HC', 'measurement'),),
     archives=(r'{_plane:AC|HC}_{_kind:image\d*|mask}.rar',),
     # heads are named as in HC18: exam, underscore, repeat and HC; their masks have a suffix more

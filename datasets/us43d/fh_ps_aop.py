@@ -8,6 +8,8 @@ SPEC = DatasetSpec(
     licence='',
     citation='FH-PS-AOP challenge, MICCAI 2023; Lu et al., JNU-IFM, Data in Brief 2022',
     access='open',
+    organs=('fetus', 'pelvis'),
+    application='angle of progression in labour',
     categories=(Category('pubic_symphysis', 'pubic_symphysis'), Category('fetal_head', 'fetal_head')),
     archives=('FH-PS-AOP.zip', 'Pubic Symphysis-Fetal Head Segmentation and Angle of Progression.zip'),
     # one frame a file, three channels of gray in front

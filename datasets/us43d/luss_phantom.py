@@ -10,6 +10,8 @@ SPEC = DatasetSpec(
     licence='',
     citation='Howell L. et al., Ultrasonics 2024, 140; data 10.5518/1485',
     access='open',
+    organs=('lung',),
+    application='artefacts of the lung, in a phantom',
     categories=tuple(Category(name, 'artefact') for name in NAMES.values()),
     # how the release names its archives is not known
     archives=('*.zip',),

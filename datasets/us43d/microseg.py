@@ -8,6 +8,8 @@ SPEC = DatasetSpec(
     licence='',
     citation='Jiang H. et al., Computerized Medical Imaging and Graphics 2024, 10.1016/j.compmedimag.2024.102326',
     access='open',
+    organs=('prostate',),
+    application='prostate in micro-ultrasound',
     categories=(Category('prostate', 'prostate'),),
     archives=('MicroSeg.zip', 'Micro_Ultrasound_Prostate_Segmentation_Dataset.zip'),
     # numbers restart in test/

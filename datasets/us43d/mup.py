@@ -8,6 +8,9 @@ SPEC = DatasetSpec(
     licence='',
     citation='Jiang H. et al., Computerized Medical Imaging and Graphics 2024, 10.1016/j.compmedimag.2024.102326',
     access='open',
+    organs=('prostate',),
+    application='prostate in micro-ultrasound',
+    patients_of='MicroSeg',
     categories=(Category('prostate', 'prostate'),),
     archives=('MUP.zip', 'Micro_Ultrasound_Prostate_Segmentation_Dataset.zip'),
     # 'train' and 'test' in two groups: published file names have the end of the word. Numbers restart in test/

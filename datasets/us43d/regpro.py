@@ -12,6 +12,8 @@ SPEC = DatasetSpec(
     access='open',
     # the gland and landmarks, which differ from patient to patient
     categories=(Category('unknow1', 'unknow1'),),
+    organs=('prostate',),
+    application='prostate and landmarks, for registration with MR',
     archives=('regPro.zip', '{_part:train|val}.zip'),
     # sagittal: x is the last axis of (z, y, x)
     frames=VolumeFiles(r'{part:train|val}/us_images/{case:case\d+}.nii.gz', axis=2),

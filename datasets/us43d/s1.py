@@ -8,6 +8,8 @@ SPEC = DatasetSpec(
     licence='CC BY 4.0 (of the article)',
     citation='Guo, Duan, Wang, Guo, PLoS ONE 2021, 16(6):e0253202',
     access='open',
+    organs=('breast',),
+    application='tumours, benign or malignant',
     categories=(Category('benign_tumour', 'nodule'), Category('malignant_tumour', 'nodule')),
     archives=('S1.zip', r'pone.0253202.s{_n:\d+}.{_suffix:zip|rar}'),
     # numbers start again in each part

@@ -11,6 +11,8 @@ SPEC = DatasetSpec(
     licence='CC BY 4.0',
     citation='Marzola F. et al., Computers in Biology and Medicine 2021, 135:104623',
     access='open',
+    organs=('muscle',),
+    application='muscle cross-sections, for neuromuscular disease',
     categories=(Category('transverse_musculoskeletal', 'transverse_musculoskeletal'),),
     archives=(
         '3jykz7wz8d-1.zip',

@@ -18,6 +18,8 @@ SPEC = DatasetSpec(
     access='registration',
     # the masks outline the nodule; the name is that of the published corpus
     categories=(Category('thyroid', 'thyroid'),),
+    organs=('thyroid',),
+    application='nodules',
     frames=Hdf5Frames('dataset.hdf5', 'image', groups={'clip': 'annot_id'}),
     annotations=(Hdf5Masks('mask', Nonzero('thyroid')),),
     subject='{clip}',

@@ -9,6 +9,8 @@ SPEC = DatasetSpec(
     citation='Gong H. et al., ISBI 2021, 257-261; Gong H. et al., Computers in Biology and Medicine 2023, '
     '155:106389',
     access='open',
+    organs=('thyroid',),
+    application='nodules',
     categories=(Category('thyroid_nodule', 'nodule'),),
     archives=('TN3K.zip',),
     # numbers restart in the test part

@@ -1,5 +1,5 @@
 from ultrasam.cli.convert import run_description
-from ultrasam.corpus import Category, DatasetSpec, Expected, ImageFiles, MaskFiles, Values
+from ultrasam.corpus import Category, DatasetSpec, Expected, ImageFiles, MaskFiles, Table, Values
 
 SPEC = DatasetSpec(
     name='TNSCUI',
@@ -8,10 +8,12 @@ SPEC = DatasetSpec(
     licence='terms of the challenge (must not be passed on)',
     citation='Zhou J. et al., TN-SCUI2020, Zenodo, 10.5281/zenodo.3715942',
     access='registration',
+    organs=('thyroid',),
+    application='nodules, benign or malignant',
     categories=(Category('thyroid_nodule', 'nodule'),),
     archives=('TNSCUI2020*.zip', 'tnscui.tar.gz'),
     # folders of the release, or those of the published corpus, which packed it anew
-    frames=ImageFiles('{_folder:image|JPEGImages}/{id}.{_suffix:png|PNG|jpg}'),
+    frames=ImageFiles('{_folder:image|JPEGImages}/{id}.{suffix:png|PNG|jpg}'),
     annotations=(
         MaskFiles(
             '{_folder:mask|SegmentationClass}/{id}.{_suffix:png|PNG}',
@@ -19,15 +21,26 @@ SPEC = DatasetSpec(
             Values({1: 'thyroid_nodule', 255: 'thyroid_nodule'}),
         ),
     ),
+    # not every copy has it, and copies that were packed anew may name other files than it does
+    tables=(
+        Table(
+            'train.csv',
+            on={'ID': '{id}.{suffix}'},
+            take={'pathology': 'CATE'},
+            absent='empty',
+            missing='empty',
+        ),
+    ),
+    translate={'pathology': {'0': 'benign', '1': 'malignant', '': ''}},
     subject='{id}',
-    leave_out={
-        'TNSCUI2020_test/**': 'test images, whose masks are not public',
-        'train.csv': 'classes of images',
-    },
+    label='{pathology}',
+    classes=('benign', 'malignant'),
+    leave_out={'TNSCUI2020_test/**': 'test images, whose masks are not public'},
     expected=Expected(images=3644),
     notes=(
         'One image an id, which may be a patient. Images carry marks of the reader and black borders.',
-        'Benign (0) or malignant (1) is in train.csv, which is not used: not every copy has it.',
+        'Benign or malignant is in train.csv, which not every copy has; images of unknown class are in no list for '
+        'classifiers.',
     ),
 )
 

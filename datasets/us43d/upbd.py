@@ -8,6 +8,8 @@ SPEC = DatasetSpec(
     licence='',
     citation='Ding Y. et al., arXiv:2012.12012',
     access='project homepage',
+    organs=('nerve', 'vessel', 'muscle'),
+    application='brachial plexus and what lies around it',
     categories=(
         Category('artery', 'vessel'),
         Category('vein', 'vessel'),

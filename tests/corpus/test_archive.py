@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import errno
+import gzip
 import io
+import lzma
+import os
 import stat
 import tarfile
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -118,6 +123,57 @@ def test_bombs(tmp_path: Path) -> None:
     assert not (tmp_path / 'out').exists()
 
 
+def bomb(path: Path, megabytes: int = 5) -> Path:
+    with zipfile.ZipFile(path, 'w', zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr('zeros', bytes(megabytes * 1_000_000))
+    return path
+
+
+def nested(path: Path, *inner: Path) -> Path:
+    with zipfile.ZipFile(path, 'w') as archive:
+        for one in inner:
+            archive.write(one, one.name)
+    return path
+
+
+@pytest.mark.parametrize(
+    ('limits', 'match'),
+    [
+        (Limits(free_bytes=6_000_000), 'all levels of archives together, beyond the limits'),
+        (Limits(total_bytes=6_000_000), 'beyond the limits'),
+        (Limits(members=4), 'more than 4 members'),
+    ],
+)
+def test_limits_hold_for_all_levels_of_archives_together(tmp_path: Path, limits: Limits, match: str) -> None:
+    inner = [bomb(tmp_path / f'inner{number}.zip') for number in range(3)]
+    for one in inner:
+        unpack(one, tmp_path / 'alone' / one.name, limits=limits)
+    outer = nested(tmp_path / 'outer.zip', *inner)
+    with pytest.raises(ArchiveError, match=match) as caught:
+        open_tree(outer, tmp_path / 'scratch', ['*.zip'], limits=limits)
+    assert 'inner1.zip' in str(caught.value)
+    assert not (tmp_path / 'scratch').exists(), 'what a bomb became is large'
+
+
+def test_limits_hold_for_the_archives_of_a_folder_together(tmp_path: Path) -> None:
+    source = tmp_path / 'source'
+    source.mkdir()
+    for number in range(3):
+        bomb(source / f'{number}.zip')
+    with pytest.raises(ArchiveError, match='beyond the limits'):
+        open_tree(source, tmp_path / 'scratch', ['*.zip'], limits=Limits(free_bytes=12_000_000))
+    assert len(list(source.iterdir())) == 3, 'the source is left alone'
+    fair = Limits(free_bytes=12_000_000, ratio=2000)
+    assert len(open_tree(source, tmp_path / 'scratch', ['*.zip'], limits=fair).files) == 3
+
+
+def test_limits_count_what_was_unpacked_before(tmp_path: Path) -> None:
+    outer = nested(tmp_path / 'outer.zip', *(bomb(tmp_path / f'inner{number}.zip') for number in range(3)))
+    open_tree(outer, tmp_path / 'scratch', ['*.zip'])
+    with pytest.raises(ArchiveError, match='beyond the limits'):
+        open_tree(outer, tmp_path / 'scratch', ['*.zip'], limits=Limits(free_bytes=12_000_000))
+
+
 def test_member_longer_than_it_says(tmp_path: Path) -> None:
     path = tmp_path / 'a.zip'
     with zipfile.ZipFile(path, 'w', zipfile.ZIP_DEFLATED) as archive:
@@ -145,6 +201,43 @@ def test_cut_short(tmp_path: Path, kind: str, share: float) -> None:
     refused(path, 'damaged or cut short|no zip')
 
 
+def plain_tar(path: Path, *names: str) -> tuple[bytes, list[int]]:
+    """A tar, and where its members begin."""
+    with tarfile.open(path, 'w') as archive:
+        for name in names:
+            info = tarfile.TarInfo(name)
+            info.size = 700
+            archive.addfile(info, io.BytesIO(bytes(range(100)) * 7))
+    with tarfile.open(path) as archive:
+        return path.read_bytes(), [archive.getmember(name).offset for name in names]
+
+
+@pytest.mark.parametrize('packer', [bytes, gzip.compress, lzma.compress], ids=['tar', 'tar.gz', 'tar.xz'])
+def test_tar_cut_between_two_members(tmp_path: Path, packer: Callable[[bytes], bytes]) -> None:
+    path = tmp_path / 'a.tar'
+    data, (_, second, third) = plain_tar(path, 'a', 'b', 'c')
+    for border in (second, third):
+        path.write_bytes(packer(data[:border]))
+        refused(path, r'no end mark after its last member.*Download it again')
+    path.write_bytes(packer(data[: third + 512 + 1024 + 512]))
+    unpack(path, tmp_path / 'out')
+    assert tree_of(tmp_path / 'out') == {'a', 'b', 'c'}, 'one block of zeros is an end'
+
+
+def test_tar_with_a_damaged_header(tmp_path: Path) -> None:
+    path = tmp_path / 'a.tar'
+    data, (_, second, _) = plain_tar(path, 'a', 'b', 'c')
+    path.write_bytes(data[:second] + b'\xff' + data[second + 1 :])
+    refused(path, 'no end mark')
+
+
+def test_tars_one_after_another(tmp_path: Path) -> None:
+    path = tmp_path / 'a.tar'
+    data = b''.join(plain_tar(path, name)[0] for name in 'ab')
+    path.write_bytes(data)
+    refused(path, 'members after its end mark')
+
+
 def test_flipped_bit_in_a_zip(tmp_path: Path) -> None:
     path = make_zip(tmp_path / 'a.zip', 'a')
     path.write_bytes(path.read_bytes().replace(b'evil', b'evim'))
@@ -163,6 +256,23 @@ def test_disk_too_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr('shutil.disk_usage', lambda path: usage)
     with pytest.raises(EnvironmentFault, match=r'needs 4 bytes .* 3 are free'):
         unpack(archive, tmp_path / 'out')
+
+
+@pytest.mark.parametrize('number', [errno.ENOSPC, errno.EFBIG, errno.EDQUOT])
+def test_disk_that_fills_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    archive = make_zip(tmp_path / 'a.zip', 'a', 'b')
+
+    def fail(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr('ultrasam.corpus.archive._Opened.write', fail)
+    with pytest.raises(EnvironmentFault) as caught:
+        unpack(archive, tmp_path / 'scratch' / 'out')
+    text = str(caught.value)
+    assert all(
+        part in text for part in (str(archive), str(tmp_path / 'scratch'), '8 bytes', os.strerror(number))
+    )
+    assert not any((tmp_path / 'scratch').iterdir())
 
 
 def test_seven_zip(tmp_path: Path) -> None:
@@ -199,9 +309,38 @@ def test_tree_of_archives_in_archives_is_that_of_its_files(tmp_path: Path) -> No
     assert tree.files == again.files, 'what was unpacked is used again'
 
 
-def test_links_and_pipes_of_a_folder_are_not_opened(tmp_path: Path) -> None:
-    import os
+def test_archives_of_one_name_size_and_time_are_kept_apart(tmp_path: Path) -> None:
+    for place in ('a', 'b'):
+        (tmp_path / 'source' / place).mkdir(parents=True)
+        path = make_zip(tmp_path / 'source' / place / 'data.zip', f'{place}.png')
+        os.utime(path, (1e9, 1e9))
+    tree = open_tree(tmp_path / 'source', tmp_path / 'scratch', ['data.zip'])
+    assert set(tree.files) == {'a/data/a.png', 'b/data/b.png'}
 
+
+def test_names_that_are_no_text_are_faults_of_their_files(tmp_path: Path) -> None:
+    source = tmp_path / 'source'
+    (source / 'deep').mkdir(parents=True)
+    (source / 'a.png').write_bytes(b'x')
+    bad = [b'deep/b\xff\xfe.png', b'c\xe9.png', b'folder\xff/d.png']
+    os.mkdir(os.fsencode(source) + b'/folder\xff')
+    for name in bad:
+        with open(os.fsencode(source) + b'/' + name, 'wb') as file:
+            file.write(b'x')
+    tree = open_tree(source, tmp_path / 'scratch', [])
+    assert set(tree.files) == {'a.png'}
+    assert [fault.file for fault in tree.faults] == ['c\\xe9.png', 'deep/b\\xff\\xfe.png', 'folder\\xff']
+    assert all('UTF-8' in fault.reason for fault in tree.faults)
+    with tarfile.open(tmp_path / 'inner.tar', 'w') as archive:
+        archive.add(source, 'top')
+    with zipfile.ZipFile(tmp_path / 'outer.zip', 'w') as outer:
+        outer.write(tmp_path / 'inner.tar', 'inner.tar')
+    inside = open_tree(tmp_path / 'outer.zip', tmp_path / 'scratch', ['inner.tar'])
+    assert set(inside.files) == {'inner/top/a.png'}
+    assert len(inside.faults) == 3 and inside.faults[0].file == 'inner/top/c\\xe9.png'
+
+
+def test_links_and_pipes_of_a_folder_are_not_opened(tmp_path: Path) -> None:
     source = tmp_path / 'source'
     source.mkdir()
     (source / 'a.png').write_bytes(b'x')

@@ -11,7 +11,7 @@ from pycocotools import mask as coco_mask
 
 from tests.corpus.raw_trees.common import disc
 from tests.corpus.test_sweep import DESCRIPTIONS, build
-from ultrasam.corpus.coco import _run_lengths, check_coco
+from ultrasam.corpus.coco import check_coco
 from ultrasam.corpus.engine import Options, convert_dataset
 from ultrasam.corpus.errors import IntegrityError
 
@@ -53,15 +53,6 @@ def test_published_choices(tmp_path: Path) -> None:
     assert json.loads((report.folder / 'manifest.json').read_text())['as_published'] is True
 
 
-@pytest.mark.parametrize('seed', range(20))
-def test_run_lengths_are_those_of_the_mask(seed: int) -> None:
-    mask = np.random.default_rng(seed).random((13, 17)) < seed / 19
-    counts = coco_mask.encode(np.asfortranarray(mask, dtype=np.uint8))['counts'].decode()
-    runs = _run_lengths(counts)
-    assert sum(runs) == mask.size
-    assert sum(runs[1::2]) == mask.sum()
-
-
 SPOILED = {
     'cut counts': lambda a: a['segmentation'].update(counts=a['segmentation']['counts'][:-2]),
     'other letters': lambda a: a['segmentation'].update(counts='~~~~'),
@@ -69,6 +60,7 @@ SPOILED = {
     'other size': lambda a: a['segmentation'].update(size=[10**6, 10**6]),
     'turned size': lambda a: a['segmentation'].update(size=[80, 64]),
     'area': lambda a: a.update(area=1),
+    'box': lambda a: a.update(bbox=[0, 0, 5, 5]),
     'category': lambda a: a.update(category_id=0),
     'image': lambda a: a.update(image_id=7),
     'id': lambda a: a.update(id=2),
@@ -85,6 +77,7 @@ def test_check_refuses(name: str, tmp_path: Path) -> None:
             'image_id': 0,
             'category_id': 1,
             'area': int(coco_mask.area(rle)),
+            'bbox': coco_mask.toBbox(rle).tolist(),
             'segmentation': {'size': [64, 80], 'counts': rle['counts'].decode()},
         }
         for number in (1, 2)

@@ -75,7 +75,7 @@ def test_control_flow_is_found(text: str) -> None:
 def test_pairs_and_templates_make_sense(name: str) -> None:
     spec = load_spec(DESCRIPTIONS[name])
     assert spec.homepage.startswith(('http://', 'https://'))
-    assert spec.citation and spec.access and spec.title
+    assert spec.citation and spec.access and spec.title and spec.organs and spec.application
     names = compiled(spec.frames.pattern).names
     for annotation in spec.annotations:
         pattern = getattr(annotation, 'pattern', None)

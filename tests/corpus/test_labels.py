@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from tests.corpus.raw_trees.common import box, disc
 from ultrasam.corpus.errors import RawFileError
@@ -11,7 +12,7 @@ from ultrasam.corpus.frames import Structure
 from ultrasam.corpus.instances import clip_structures, lit_sector, split_instances
 from ultrasam.corpus.labels import fill_outline, read_labels
 from ultrasam.corpus.spec import Instances
-from ultrasam.corpus.words import Colours, LabelRule, Nonzero, Threshold, Values
+from ultrasam.corpus.words import Colours, EachValue, LabelRule, Nonzero, Threshold, Values
 
 MASK = disc(30, 40, 12)
 
@@ -117,6 +118,32 @@ def test_small_instances_are_dropped_and_counted() -> None:
     assert instances(mask, min_share=0.05)[1] == {'smaller than 5% of the largest': 1}
     assert instances(mask, largest=True)[1] == {'not the largest component': 1}
     assert len(instances(mask, components=False)[0]) == 1
+
+
+@pytest.mark.parametrize('seed', range(8))
+def test_components_are_those_of_the_whole_frame(seed: int) -> None:
+    # at the borders, too: what is searched is only the part of the frame that is marked
+    noise = ndimage.gaussian_filter(np.random.default_rng(seed).standard_normal((50, 60)), 2)
+    mask = np.zeros((64, 80), bool)
+    mask[seed : seed + 50, 20 - 2 * seed :][:, :60] = noise > 0.08
+    for is_filled in (False, True):
+        whole = ndimage.binary_fill_holes(mask) if is_filled else mask
+        numbered, count = ndimage.label(whole, np.ones((3, 3)))
+        found, _ = split_instances([Structure('a', mask)], Instances(fill_holes=is_filled))
+        assert count > 1
+        assert [one.mask.tolist() for one in found] == [(numbered == k + 1).tolist() for k in range(count)]
+
+
+def test_each_value_is_a_structure() -> None:
+    values = np.where(MASK, 7, 0).astype(np.int16)
+    values[:, :40][MASK[:, :40]] = 3
+    found, stray = read_labels(EachValue('chamber', most=2), values, {}, name='m', stray_share=0)
+    assert [(one.category, one.mask.tolist()) for one in found] == [
+        ('chamber', (values == value).tolist()) for value in (3, 7)
+    ]
+    assert not stray
+    with pytest.raises(RawFileError, match='2 values where at most 1'):
+        labelled(EachValue('chamber', most=1), values)
 
 
 def test_holes() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import pickle
+import struct
 import zlib
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from PIL import Image
 from tests.corpus.raw_trees.common import box, disc, save_video, save_volume, smooth, speckle
 from ultrasam.corpus.errors import RawFileError
 from ultrasam.corpus.plan import Item, SourceFile
-from ultrasam.corpus.readers import open_annotation, open_stack
+from ultrasam.corpus.readers import open_annotation, open_stack, volume_checks
 from ultrasam.corpus.readers.image import read_image
 from ultrasam.corpus.readers.pickled import read_object_array
 from ultrasam.corpus.readers.polygons import polygon_mask
@@ -28,6 +29,7 @@ from ultrasam.corpus.words import (
     Hdf5Masks,
     LabelArrays,
     LabelVolumes,
+    MaskFiles,
     Nonzero,
     PolygonFiles,
     TracedRows,
@@ -155,6 +157,56 @@ def test_meta_image_is_read_to_its_end(tmp_path: Path) -> None:
             read_volume(meta_image(tmp_path / 'c.mha', packed=packed))
     with pytest.raises(RawFileError, match='of 99 compressed bytes'):
         read_volume(meta_image(tmp_path / 'd.mha', packed=whole, size=99))
+
+
+@pytest.mark.parametrize('kind', ['u1', 'i2', 'f4', 'f8'])
+@pytest.mark.parametrize('suffix', ['nii', 'nii.gz', 'mha'])
+@pytest.mark.parametrize('shape', [(3, 5, 7), (2, 3, 5, 7), (5, 7)])
+def test_whole_volume_is_known_by_its_sum(
+    kind: str, suffix: str, shape: tuple[int, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    itk = pytest.importorskip('SimpleITK')
+    values = np.arange(np.prod(shape)).reshape(shape).astype(kind)
+    path = tmp_path / f'v.{suffix}'
+    itk.WriteImage(itk.GetImageFromArray(values, isVector=False), str(path), useCompression=True)
+    if suffix != 'nii':
+        monkeypatch.setattr(volume_checks, '_check_nifti', lambda *_: pytest.fail('unpacked again'))
+        monkeypatch.setattr(volume_checks, '_check_meta_image', lambda *_: pytest.fail('unpacked again'))
+    assert np.array_equal(read_volume(SourceFile(path.name, path)), values)
+
+
+def big_endian_nifti(slope: float) -> bytes:
+    """A NIfTI file of 2 x 3 x 5 two-byte numbers, most significant byte first, scaled."""
+    head = bytearray(352)
+    struct.pack_into('>i', head, 0, 348)
+    struct.pack_into('>8h', head, 40, 3, 5, 3, 2, 1, 1, 1, 1)
+    struct.pack_into('>2h', head, 70, 4, 16)
+    struct.pack_into('>8f', head, 76, 1, 1, 1, 1, 1, 1, 1, 1)
+    struct.pack_into('>3f', head, 108, 352, slope, 0)
+    head[344:348] = b'n+1\0'
+    return bytes(head) + np.arange(30).astype('>i2').tobytes()
+
+
+@pytest.mark.parametrize('slope', [1, 2])
+def test_volume_that_its_sum_cannot_prove_is_unpacked_and_taken(slope: int, tmp_path: Path) -> None:
+    pytest.importorskip('SimpleITK')
+    path = tmp_path / 'v.nii.gz'
+    path.write_bytes(gzip.compress(big_endian_nifti(slope)))
+    found = read_volume(SourceFile('v.nii.gz', path))
+    assert np.array_equal(found, slope * np.arange(30).reshape(2, 3, 5))
+    path.write_bytes(gzip.compress(big_endian_nifti(slope)[:-4]))
+    with pytest.raises(RawFileError, match='56 of 60 bytes'):
+        read_volume(SourceFile('v.nii.gz', path))
+
+
+def test_resized_masks_are_counted(tmp_path: Path) -> None:
+    for name, values in (('a', disc(30, 30, 9)), ('b', disc(30, 30, 9)[:-1])):
+        Image.fromarray(values).save(tmp_path / f'{name}.png')
+    files = tuple(SourceFile(f'{name}.png', tmp_path / f'{name}.png') for name in 'ab')
+    word = MaskFiles('m', Nonzero('a'), fit='nearest')
+    masks = open_annotation(word, files, item(tmp_path / 'v'), frames=None, stray=0)
+    assert len(masks.read(0, (64, 80))[0]) == 2
+    assert masks.changes(0) == {'resized to its image': 1}
 
 
 def test_meta_image_names_no_file_elsewhere(tmp_path: Path) -> None:

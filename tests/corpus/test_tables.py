@@ -148,3 +148,15 @@ def test_unknown_values_are_faults(folder: Path) -> None:
     found = plan(folder, split=Split('{n}', test=('1',), train=('2',)))
     assert [item.part for item in found.items] == ['test', 'train']
     assert 'no part' in str(found.faults[0])
+
+
+def test_table_that_not_every_copy_has(folder: Path) -> None:
+    table = Table('t.csv', on={'n': '{n}'}, take={'s': 's'}, missing='empty')
+    found = plan(folder, tables=(table,))
+    assert [item.groups['s'] for item in found.items] == ['', '', '']
+    assert dict(found.left_out) == {'no table t.csv, so that what it tells is not known': 1}
+    # where it is there, it holds as any table does
+    write(folder / 't.csv', 'n,s\n1,a\n2,b\n')
+    found = plan(folder, tables=(table,))
+    assert [item.groups['s'] for item in found.items] == ['a', 'b']
+    assert [fault.file for fault in found.faults] == ['images/10.png']

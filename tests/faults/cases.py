@@ -1,4 +1,14 @@
-"""Faulty files among good ones: how they are laid out, and what a conversion of them comes to."""
+"""Faulty files among good ones: how they are laid out, and what a conversion of them comes to.
+
+A fault of this sort is a list of :class:`Case` given to :func:`batches`::
+
+    @fault('C1.cut', 'PNG cut short', stock_losses=0)
+    def cut_png(arena: Arena) -> Iterator[Trial]:
+        yield from batches(arena, 'C1', [Case('half', lay_half, 'images/bad_half.png')])
+
+A case that names ``pixels`` and ``masks`` has to come out so; one that names none has to be refused by the name of its
+file (which holds no ``good``), with the good files kept and a second run on them alone as if nothing had happened.
+"""
 
 from __future__ import annotations
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import json
 import os
@@ -14,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.corpus.raw_trees.common import disc, save, speckle
-from tests.faults.harness import CRASHED, Arena, Verdict, lossy
+from tests.faults.harness import CRASHED, Arena, Verdict, lossy, patience
 
 ROOT = Path(__file__).resolve().parents[2]
 DESCRIPTIONS = ROOT / 'datasets/us43d'
@@ -35,7 +34,19 @@ SPEC = DatasetSpec(
 if __name__ == '__main__':
     run_description(__file__)
 """
+# so long a conversion takes over each file where it is to be stopped half way, on a machine of any speed
+PAUSE_S = 0.05
+_SLOWLY = f"""
+import time
+import ultrasam.corpus.worker as worker
+_read_frames = worker.read_frames
+def _read_slowly(*arguments):
+    time.sleep({PAUSE_S})
+    yield from _read_frames(*arguments)
+worker.read_frames = _read_slowly
+"""
 MASK = disc(30, 40, 9)
+_CONVERTED: dict[str, Path] = {}
 
 
 @dataclass(frozen=True)
@@ -103,14 +114,14 @@ def start(
 
 def finish(process: subprocess.Popen[bytes], job: Job, started: float, *, log: str = 'log') -> Done:
     """Wait for a conversion, and watch how much it writes."""
-    most = 0
+    most, limit_s = 0, _LIMIT_S * patience()
     while True:
         try:
             code: int | None = process.wait(0.1)
             break
         except subprocess.TimeoutExpired:
             most = max(most, written(job.out))
-            if time.monotonic() - started > _LIMIT_S:
+            if time.monotonic() - started > limit_s:
                 process.kill()
                 process.wait()
                 code = None
@@ -160,15 +171,21 @@ def crashed(done: Done) -> Verdict | None:
     return None
 
 
-@functools.cache
+def converted(script: Path, source: Path) -> Path:
+    """A conversion without any fault, made once for the same description and files: the folder of its data set."""
+    key = json.dumps([script.read_text(encoding='utf-8'), digests(source)])
+    if key not in _CONVERTED:
+        job = Job(script, source, source.with_name(f'{source.name}.clean'), ('--accept-counts',))
+        done = run(job)
+        if done.code != 0:
+            raise RuntimeError(f'the undisturbed conversion failed: {done.tail}')
+        _CONVERTED[key] = job.target
+    return _CONVERTED[key]
+
+
 def reference(script: Path, source: Path) -> dict[str, str]:
     """What a conversion without any fault publishes."""
-    out = source.with_name(f'{source.name}.clean')
-    job = Job(script, source, out, ('--accept-counts',))
-    done = run(job)
-    if done.code != 0:
-        raise RuntimeError(f'the undisturbed conversion failed: {done.tail}')
-    return digests(job.target)
+    return digests(converted(script, source))
 
 
 def tiny_script(folder: Path, text: str = TINY) -> Path:
@@ -186,15 +203,17 @@ def lay_tiny(folder: Path, count: int = 8) -> Path:
     return folder
 
 
-def script_of(arena: Arena) -> Path:
-    """The converter of a stack for the tiny data set."""
-    (arena.root / 'raw').mkdir(exist_ok=True)
-    return tiny_script(arena.root / 'raw') if arena.ours else STOCK
+def script_of(arena: Arena, *, slowly: bool = False) -> Path:
+    """The converter of a stack for the tiny data set; ``slowly`` takes its time over each file."""
+    folder = arena.root / 'raw' / ('slow' if slowly else '')
+    folder.mkdir(parents=True, exist_ok=True)
+    return tiny_script(folder, _SLOWLY + TINY if slowly else TINY) if arena.ours else STOCK
 
 
 def await_begin(process: subprocess.Popen[bytes], job: Job) -> None:
     """Wait until a conversion has written something, or has ended."""
-    for _ in range(_LIMIT_S * 200):
+    until = time.monotonic() + _LIMIT_S * patience()
+    while time.monotonic() < until:
         if job.has_begun or process.poll() is not None:
             return
         time.sleep(0.005)

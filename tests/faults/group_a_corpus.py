@@ -1,4 +1,4 @@
-"""Groups A1 to A3 and A6: conversions that are killed or stopped, at random moments and at every one that counts."""
+"""Groups A1 to A3, A6 and A7: conversions that are killed or stopped, at random moments and at all that count."""
 
 from __future__ import annotations
 
@@ -16,11 +16,13 @@ from tests.corpus.raw_trees.common import save
 from tests.faults.conversions import (
     ENVIRONMENT,
     MASK,
+    PAUSE_S,
     STOCK,
     Done,
     Job,
     await_begin,
     chosen,
+    converted,
     digests,
     finish,
     lay_tiny,
@@ -31,7 +33,8 @@ from tests.faults.conversions import (
     script_of,
     start,
 )
-from tests.faults.harness import CRASHED, Arena, Trial, Verdict, fault, lossy, quiet, survived
+from tests.faults.harness import CRASHED, Arena, Trial, Verdict, fault, lossy, patience, quiet, survived
+from ultrasam.atomic import LOCK_NAME
 
 _MANY = 60
 _STOPS_WITHIN_S = 5
@@ -65,11 +68,15 @@ def clean_of(arena: Arena, script: Path, raw: Path) -> dict[str, str]:
     return reference(script, raw) if arena.ours else stock_reference(raw)
 
 
-def lay_out(arena: Arena, name: str, count: int, *, overwrite: bool) -> tuple[Job, dict[str, str]]:
+def lay_out(
+    arena: Arena, name: str, count: int, *, overwrite: bool, slowly: bool = False
+) -> tuple[Job, dict[str, str]]:
     """A conversion that can be disturbed, and what it publishes if it is not."""
     raw = lay_tiny(arena.root / 'raw' / f'good{count}', count)
-    script = script_of(arena)
+    script = script_of(arena, slowly=slowly)
     options = ('--overwrite',) if overwrite and arena.ours else ()
+    if slowly and not arena.ours:
+        options = (str(PAUSE_S),)
     job = Job(script, raw, arena.work / name, options)
     job.out.mkdir()
     if overwrite:
@@ -81,8 +88,9 @@ def lay_out(arena: Arena, name: str, count: int, *, overwrite: bool) -> tuple[Jo
 
 def put_earlier(arena: Arena, job: Job) -> dict[str, str]:
     """An earlier version of the data set, of other masks, where the new one shall go."""
-    made = job.source.with_name('earlier.clean' if arena.ours else 'earlier.plain')
-    shutil.copytree(made / job.target.name, job.target)
+    earlier = job.source.with_name('earlier')
+    made = converted(job.script, earlier) if arena.ours else Path(f'{earlier}.plain', job.target.name)
+    shutil.copytree(made, job.target)
     return digests(job.target)
 
 
@@ -162,7 +170,7 @@ def stop(arena: Arena) -> Iterator[Trial]:
     }
     for repeat in range(10 if arena.full else 1):
         for name, (number, to_all, code) in cases.items():
-            job, clean = lay_out(arena, f'{name} {repeat}', _MANY, overwrite=False)
+            job, clean = lay_out(arena, f'{name} {repeat}', _MANY, overwrite=False, slowly=True)
             yield Trial(name, functools.partial(_stop, job, clean, number, to_all, code))
 
 
@@ -181,7 +189,7 @@ def _stop(job: Job, clean: dict[str, str], number: signal.Signals, to_all: bool,
         return Verdict(CRASHED, 'had ended before the signal came')
     half = [path.name for path in job.out.iterdir() if '.tmp-' in path.name]
     if job.script != STOCK and (
-        done.code != code or took > _STOPS_WITHIN_S or half or 'Traceback' in done.text
+        done.code != code or took > _STOPS_WITHIN_S * patience() or half or 'Traceback' in done.text
     ):
         return lossy(f'{took:.1f} s, left {half}, {done.tail}')
     return after(job, clean, {})
@@ -206,3 +214,61 @@ def _twice(arena: Arena, job: Job, clean: dict[str, str]) -> Verdict:
     if done.code != 0 or other.code != ENVIRONMENT or 'another process' not in other.text:
         return lossy(f'{done.tail}; the second: {other.tail}')
     return after(job, clean, {})
+
+
+@fault('A7.finished', 'kill -9 when a data set is in place and its archive still unpacked', stock_losses=1)
+def kill_after_publication(arena: Arena) -> Iterator[Trial]:
+    job, clean = lay_out(arena, 'whole', 8, overwrite=False)
+    archive = Path(shutil.make_archive(str(arena.root / 'raw' / 'whole'), 'zip', job.source))
+    if not arena.ours:
+        out = arena.work / 'plain'
+        out.mkdir()
+        yield Trial('the end', functools.partial(_leaves_nothing, Job(job.script, archive, out), clean, -1))
+        return
+    probe = Job(job.script, archive, arena.work / 'probe')
+    found = moments(probe)
+    published = max(number for number, (event, path) in enumerate(found) if event in ('swap', 'os.rename'))
+    late = {number: moment for number, moment in enumerate(found) if number > published}
+    last_of_sort = {(event, Path(path).suffix): number for number, (event, path) in late.items()}
+    for number in late if arena.full else sorted(last_of_sort.values()):
+        event, path = found[number]
+        strike = Job(job.script, archive, arena.work / f'strike {number}')
+        yield Trial(
+            f'{event} {os.path.basename(path)}', functools.partial(_leaves_nothing, strike, clean, number)
+        )
+
+
+def _leaves_nothing(job: Job, clean: dict[str, str], number: int) -> Verdict:
+    """Killed after the publication; the next start refuses to write over the data set, and tidies up."""
+    done = run(job, {'at': number, 'do': 'kill'} if number >= 0 else None)
+    if number >= 0 and done.code != -signal.SIGKILL:
+        return Verdict(CRASHED, f'was not struck: {done.tail}')
+    if digests(job.target) != clean:
+        return quiet(f'is not in place: {done.tail}')
+    if job.script != STOCK:
+        done = run(job)
+        if done.code != ENVIRONMENT or 'exists already' not in done.text or digests(job.target) != clean:
+            return lossy(done.tail)
+    return lossy(f'left over: {leftovers(job)}') if leftovers(job) else survived()
+
+
+@fault('A7.begun', 'what a conversion has done is kept when its next start is refused', stock_losses=0)
+def kept_when_refused(arena: Arena) -> Iterator[Trial]:
+    job, clean = lay_out(arena, 'begun', 8, overwrite=True)
+    if arena.ours:
+        yield Trial('over an earlier one', functools.partial(_kept, arena, job, clean))
+    else:
+        yield Trial('none', functools.partial(survived, 'it keeps nothing'))
+
+
+def _kept(arena: Arena, job: Job, clean: dict[str, str]) -> Verdict:
+    old = put_earlier(arena, job)
+    found = moments(Job(job.script, job.source, arena.work / 'begun probe'))
+    number = next(i for i, (event, path) in enumerate(found) if event == 'os.mkdir' and '.tmp-' in path)
+    run(job, {'at': number, 'do': 'kill'})
+    (job.journal.parent / LOCK_NAME).unlink()
+    kept = digests(job.journal.parent)
+    refused = run(Job(job.script, job.source, job.out))
+    if refused.code != ENVIRONMENT or not kept or digests(job.journal.parent) != kept:
+        return lossy(f'{len(kept)} files, then {len(digests(job.journal.parent))}: {refused.tail}')
+    return after(job, clean, old)

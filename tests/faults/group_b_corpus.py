@@ -5,13 +5,13 @@ from __future__ import annotations
 import errno
 import functools
 import os
+import re
 import resource
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-
-import torch
+from types import MappingProxyType
 
 from tests.faults.conversions import (
     ENVIRONMENT,
@@ -28,13 +28,14 @@ from tests.faults.conversions import (
 )
 from tests.faults.group_a_corpus import lay_out, put_earlier, unpublished
 from tests.faults.harness import Arena, Trial, Verdict, fault, lossy, quiet, survived
-from ultrasam.checkpoints import publish_checkpoint
-from ultrasam.errors import UltraSamError
 
 _MANY = 60
+NOTHING: Mapping[str, str] = MappingProxyType({})
+_FULL = tuple(os.strerror(number) for number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
+_AMOUNT = re.compile(r'[\d,]+ (bytes|MB)\b')
 
 
-def judge(job: Job, done: Done, clean: dict[str, str], old: dict[str, str]) -> Verdict:
+def judge(job: Job, done: Done, clean: Mapping[str, str], old: Mapping[str, str]) -> Verdict:
     """Loud, code 5, the old data set whole or the new one; run again with room, the new one comes out."""
     wrong = crashed(done)
     if wrong is not None:
@@ -48,6 +49,8 @@ def judge(job: Job, done: Done, clean: dict[str, str], old: dict[str, str]) -> V
         return survived() if there == clean else quiet('nothing was said, nothing published')
     if done.code != ENVIRONMENT or str(job.out) not in done.text:
         return lossy(done.tail)
+    if any(text in done.text for text in _FULL) and not _AMOUNT.search(done.text):
+        return lossy(f'does not say how much room is needed or left: {done.tail}')
     again = run(Job(job.script, job.source, job.out, ('--overwrite',)))
     if again.code != 0 or digests(job.target) != clean or leftovers(job):
         return lossy(f'does not resume: {again.tail}, {leftovers(job)}')
@@ -61,12 +64,12 @@ def file_limit(arena: Arena) -> Iterator[Trial]:
         yield Trial(f'{kilobytes} kB a file', functools.partial(_limited, job, clean, kilobytes * 1000))
 
 
-def _limited(job: Job, clean: dict[str, str], size: int) -> Verdict:
+def _limited(job: Job, clean: dict[str, str], size: int, old: Mapping[str, str] = NOTHING) -> Verdict:
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
     done = run(job)
     resource.setrlimit(resource.RLIMIT_FSIZE, before)
-    return judge(job, done, clean, {})
+    return judge(job, done, clean, old)
 
 
 @fault('B2.disk', 'a disk too small, at several stages of a conversion', stock_losses=0.5, budget_s=90)
@@ -139,40 +142,20 @@ def full_at_publication(arena: Arena) -> Iterator[Trial]:
 @fault('B3.unpack', 'no more room while an archive is unpacked', stock_losses=0.5)
 def full_at_unpacking(arena: Arena) -> Iterator[Trial]:
     folder, clean = lay_out(arena, 'packed', 8, overwrite=False)
-    archive = Path(shutil.make_archive(str(arena.root / 'raw' / 'packed'), 'zip', folder.source))
-    job = Job(folder.script, archive, arena.work / 'unpacked')
+    for kind, size in (('zip', 2000), ('tar', 2000), ('gztar', 8000)):
+        archive = Path(shutil.make_archive(str(arena.root / 'raw' / 'packed'), kind, folder.source))
+        job = Job(folder.script, archive, arena.work / f'unpacked {kind}')
+        job.out.mkdir()
+        yield Trial(kind, functools.partial(_limited, job, clean, size))
+    archive = archive.with_name('packed.zip')
+    job = Job(folder.script, archive, arena.work / 'small disk')
     job.out.mkdir()
-    yield Trial('zip', functools.partial(_limited, job, clean, 2000))
-
-
-@fault('B3.checkpoint', 'no more room while a checkpoint is written', stock_losses=1)
-def full_checkpoint(arena: Arena) -> Iterator[Trial]:
-    path = arena.work / 'last.pth'
-    for share in (0.0, 0.5, 0.99):
-        yield Trial(f'{share:.0%}', functools.partial(_full_checkpoint, arena, path, share))
-
-
-def _full_checkpoint(arena: Arena, path: Path, share: float) -> Verdict:
-    state = {'weight': torch.arange(50_000.0)}
-    torch.save({'state_dict': state}, path)
-    whole = path.read_bytes()
-    limit = (int(share * len(whole)), resource.getrlimit(resource.RLIMIT_FSIZE)[1])
-    resource.setrlimit(resource.RLIMIT_FSIZE, limit)
-    error = ''
-    try:
-        if arena.ours:
-            with publish_checkpoint(path, overwrite=True) as temporary:
-                torch.save({'state_dict': state}, temporary)
-        else:
-            torch.save({'state_dict': state}, path)
-    except (UltraSamError, OSError, RuntimeError) as raised:
-        error = f'{type(raised).__name__}: {raised}'
-    if path.read_bytes() != whole:
-        return lossy(f'the earlier checkpoint is lost; {error}')
-    left = [found.name for found in path.parent.iterdir() if '.tmp-' in found.name]
-    if left:
-        return lossy(f'left over: {left}')
-    return survived(error) if error else quiet('nothing was said')
+    yield Trial('disk of 64 kB', functools.partial(_on_small_disk, job, clean, 64))
+    if arena.ours:
+        job, _ = lay_out(arena, 'over', 8, overwrite=True)
+        job = Job(job.script, archive, job.out, job.options)
+        old = put_earlier(arena, job)
+        yield Trial('over an earlier one', functools.partial(_limited, job, clean, 2000, old))
 
 
 @fault('B4.folders', 'files where folders should be, folders that cannot be written', stock_losses=0)

@@ -271,7 +271,7 @@ def names(arena: Arena) -> Iterator[Trial]:
     composed = unicodedata.normalize('NFC', 'Läsion')
     stems = [
         'ä ö ü', '超音波', 'with  two spaces', 'x' * 200, 'A', 'a', composed, unicodedata.normalize('NFD', composed),
-        '-rf', "quote'd", 'semi;colon', 'per%20cent', '{n}', '$HOME', '🩺',
+        '-rf', 'two\nlines', "quote'd", 'semi;colon', 'per%20cent', '{n}', '$HOME', '🩺',
     ]  # fmt: skip
     yield from batches(
         arena,

@@ -5,8 +5,39 @@ that nobody may touch. What was lost, what was written elsewhere and whether a p
 never taken from the word of the code under test. Each fault is run against this project and against the stock
 libraries: a suite that the stock libraries survive as well would prove nothing.
 
-To add a group, write ``tests/faults/group_x.py`` with functions decorated by :func:`fault`, and name it in
-``GROUPS``.
+How to add a group
+------------------
+
+Write ``tests/faults/group_x_what.py``: every file of such a name is a group, and there is no list to add it to. The
+letter is that of the ids in it: ``group_d_training.py`` holds faults ``D7.many`` and so on, so that ``--only D7``
+need not import the others. In it, a function for each fault::
+
+    @fault('X1.cut', 'a file cut short', stock_losses=0.5, seed=3, budget_s=30)
+    def cut(arena: Arena) -> Iterator[Trial]:
+        for share in (0.3, 0.9) if arena.full else (0.3,):
+            path = arena.work / f'{share}.bin'
+            path.write_bytes(WHOLE[: int(share * len(WHOLE))])
+            yield Trial(f'{share:.0%}', functools.partial(_read, arena, path))
+
+* It prepares in the process of the group, in ``arena.work``, and yields a :class:`Trial` for each attack, at least one
+  for each stack: ``arena.ours`` says which it is. Big objects and imports such as torch are better made in the trial.
+  Random numbers come from ``arena.seed``; ``arena.full`` asks for more trials.
+* ``Trial.run`` runs in a fork, with limits on memory, time, and the size of files, and gives a verdict:
+  :func:`survived` (right, or refused by an error of ours that names the file), :func:`lossy` (loud, but something valid
+  is lost or the message is of no use), :func:`quiet` (wrong, and nothing was said). A trial that raises, dies or
+  overruns its budget has crashed. One that judges many things at once gives a list of verdicts, ``Trial.size`` of them.
+* ``stock_losses`` is the least share of the trials that the stock libraries are known not to survive. Below it the
+  suite fails: the attack has lost its edge. 0 only where they do as well as we.
+* ``previous``, ``source``, ``outside`` and ``canary`` beside ``arena.work`` are guarded: attacks aim at them, and the
+  harness counts what was lost, added or run. Raw data may be laid in ``arena.root / 'raw'`` before the trial begins.
+* Each group runs in a fresh process, both stacks after one another, so a group that imports torch at its head costs the
+  others nothing; one that measures memory of its children must not import it. A group may import helpers from another;
+  the faults of that one are not run again.
+
+``cases.py`` has faulty files among good ones (groups C and D), ``conversions.py`` conversions as commands with kills
+and failing calls (A, B), ``tiny.py`` checkpoints and runs (G). ``python -m tests.faults.run --only X1`` runs a kind.
+A group that cannot be imported, that registers nothing, a fault without trials on either stack or an id given twice
+fails the suite: what is executed is what is registered.
 """
 
 from __future__ import annotations
@@ -26,7 +57,11 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-GROUPS = ('a_corpus', 'b_corpus', 'c', 'c_volumes', 'd', 'f', 'g', 'g_models')
+_PREFIX = 'group_'
+GROUPS = tuple(
+    sorted(path.stem.removeprefix(_PREFIX) for path in Path(__file__).parent.glob(f'{_PREFIX}*.py'))
+)
+"""Every group, by the name of its file."""
 STACKS = ('ours', 'stock')
 SURVIVED, LOSSY, QUIET, CRASHED = 'S', 'L', 'Q', 'C'
 
@@ -125,6 +160,7 @@ class Fault:
         budget_s: seconds for one trial.
         stock_losses: least share of the trials that the stock libraries are known not to survive; 0 where they
             do as well.
+        group: it belongs to.
     """
 
     id: str
@@ -133,6 +169,7 @@ class Fault:
     seed: int
     budget_s: float
     stock_losses: float
+    group: str = ''
 
     def described(self) -> dict[str, object]:
         """What the report needs to know, as plain values."""
@@ -148,19 +185,26 @@ def fault(
     """Register a fault; see :class:`Fault`."""
 
     def register(attack: Attack) -> Attack:
+        group = attack.__module__.rpartition('.')[2].removeprefix(_PREFIX)
+        if group not in GROUPS or group[0] != id[0].lower():
+            raise ValueError(
+                f'fault {id} belongs in a file {_PREFIX}{id[0].lower()}*.py, not in {attack.__module__}'
+            )
         if id in REGISTRY:
             raise ValueError(f'fault {id} is registered twice')
-        REGISTRY[id] = Fault(id, title, attack, seed, budget_s, stock_losses)
+        REGISTRY[id] = Fault(id, title, attack, seed, budget_s, stock_losses, group)
         return attack
 
     return register
 
 
-def load_groups() -> dict[str, Fault]:
-    """Import every group and give the faults, in order."""
-    for group in GROUPS:
-        importlib.import_module(f'tests.faults.group_{group}')
-    return dict(REGISTRY)
+def load_group(group: str) -> list[Fault]:
+    """Import a group and give its faults, in order, and none of a group that it imports."""
+    importlib.import_module(f'tests.faults.{_PREFIX}{group}')
+    found = [fault for fault in REGISTRY.values() if fault.group == group]
+    if not found:
+        raise ValueError(f'{_PREFIX}{group}.py registers no fault')
+    return found
 
 
 @dataclass
@@ -235,15 +279,26 @@ def _measure(
         shutil.rmtree(target) if target.is_dir() and not target.is_symlink() else target.unlink()
 
 
+def patience() -> float:
+    """By how much longer things take now than on an idle machine; limits on time allow for it."""
+    return max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
+
+
 def _run_apart(trial: Trial, budget_s: float) -> list[Verdict]:
     """Fork, run, and read the verdicts; a process that gives none has crashed or hung."""
+    budget_s *= patience()
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
-        os.close(reading)
-        os.setpgid(0, 0)
-        _limit(budget_s)
-        _tell(trial, writing)
+        try:
+            os.close(reading)
+            os.setpgid(0, 0)
+            _limit(budget_s)
+            _tell(trial, writing)
+            os._exit(0)
+        finally:
+            # whatever happens, a fork must not go on as if it were the process that runs the others
+            os._exit(1)
     os.close(writing)
     text, deadline = b'', time.monotonic() + budget_s
     while select.select([reading], [], [], max(0.0, deadline - time.monotonic()))[0]:
@@ -256,7 +311,7 @@ def _run_apart(trial: Trial, budget_s: float) -> list[Verdict]:
             os.killpg(child, signal.SIGKILL)
     os.close(reading)
     _, status = os.waitpid(child, 0)
-    if text:
+    if text and status == 0:
         return [Verdict(**verdict) for verdict in json.loads(text)]
     number = os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
     how = f'ended by {signal.Signals(number).name}' if number else f'exit status {status}'
@@ -270,10 +325,11 @@ def _tell(trial: Trial, writing: int) -> None:
     except BaseException as error:
         verdicts = [Verdict(CRASHED, f'the trial failed: {type(error).__name__}: {error}')] * trial.size
     listed = verdicts if isinstance(verdicts, list) else [verdicts]
+    if len(listed) != trial.size:
+        listed = [Verdict(CRASHED, f'the trial gave {len(listed)} verdicts')] * trial.size
     text = json.dumps([asdict(verdict) for verdict in listed]).encode()
     while text:
         text = text[os.write(writing, text) :]
-    os._exit(0)
 
 
 def _limit(budget_s: float) -> None:

@@ -6,6 +6,7 @@ import json
 import shutil
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 import cv2
@@ -13,8 +14,8 @@ import numpy as np
 from pycocotools import mask as coco_mask
 
 
-def main(source: Path, target: Path) -> None:
-    """Convert images and masks of the tiny data set."""
+def main(source: Path, target: Path, pause_s: float = 0) -> None:
+    """Convert images and masks of the tiny data set, with a pause after each."""
     if source.is_file():
         unpacked = tempfile.mkdtemp(dir=target.parent)
         shutil.unpack_archive(source, unpacked)
@@ -27,6 +28,7 @@ def main(source: Path, target: Path) -> None:
         mask = cv2.imread(str(path.parents[1] / 'masks' / path.name), cv2.IMREAD_GRAYSCALE)
         name = f'TINY__{number:05d}.png'
         cv2.imwrite(str(target / 'images' / name), image)
+        time.sleep(pause_s)
         content['images'].append({'id': number, 'file_name': name})
         encoded = coco_mask.encode(np.asfortranarray(mask > 127, dtype=np.uint8))
         content['annotations'].append({'image_id': number, 'segmentation': encoded['counts'].decode()})
@@ -35,4 +37,4 @@ def main(source: Path, target: Path) -> None:
 
 
 if __name__ == '__main__':
-    main(Path(sys.argv[1]), Path(sys.argv[2]) / 'TINY')
+    main(Path(sys.argv[1]), Path(sys.argv[2]) / 'TINY', *map(float, sys.argv[3:]))

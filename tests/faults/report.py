@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from importlib import metadata
 from typing import Any
 
@@ -15,11 +16,38 @@ Description = Mapping[str, Any]
 _PACKAGES = ('torch', 'numpy', 'safetensors', 'mmengine', 'onedl-mmengine')
 
 
-def failures(faults: Sequence[Description], results: Sequence[FaultResult]) -> list[str]:
+@dataclass
+class Outcome:
+    """What came of a run of the suite.
+
+    Args:
+        faults: all that were chosen.
+        results: one a fault and stack.
+        broken: what kept a group from being run, in words.
+        seconds: that it took.
+        cpu_seconds: of processor time in them.
+    """
+
+    faults: list[Description] = field(default_factory=list)
+    results: list[FaultResult] = field(default_factory=list)
+    broken: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+    cpu_seconds: float = 0.0
+
+    @property
+    def executed(self) -> int:
+        """How many of the faults gave a verdict on both stacks."""
+        done = {(result.id, result.stack) for result in self.results if result.trials}
+        return sum(all((fault['id'], stack) in done for stack in STACKS) for fault in self.faults)
+
+
+def failures(outcome: Outcome) -> list[str]:
     """Everything that keeps the suite from passing, in words; empty if it passes."""
-    found = []
-    by_key = {(result.id, result.stack): result for result in results}
-    for fault in faults:
+    found = [*outcome.broken]
+    if not outcome.faults:
+        found.append('no fault was chosen')
+    by_key = {(result.id, result.stack): result for result in outcome.results}
+    for fault in outcome.faults:
         ours, stock = (by_key.get((fault['id'], stack)) for stack in STACKS)
         for stack, result in (('ours', ours), ('stock', stock)):
             if result is None or not result.trials:
@@ -53,15 +81,17 @@ def _losses(ours: FaultResult) -> list[str]:
     return found
 
 
-def as_json(faults: Sequence[Description], results: Sequence[FaultResult]) -> dict[str, Any]:
+def as_json(outcome: Outcome) -> dict[str, Any]:
     """The whole report."""
     return {
         'versions': {'python': platform.python_version(), **dict(_versions())},
-        'registered': len(faults),
-        'executed': len({result.id for result in results if result.trials and result.stack == 'ours'}),
-        'failures': failures(faults, results),
-        'faults': [dict(fault) for fault in faults],
-        'results': [result.as_dict() for result in results],
+        'seconds': outcome.seconds,
+        'cpu_seconds': outcome.cpu_seconds,
+        'registered': len(outcome.faults),
+        'executed': outcome.executed,
+        'failures': failures(outcome),
+        'faults': [dict(fault) for fault in outcome.faults],
+        'results': [result.as_dict() for result in outcome.results],
     }
 
 
@@ -73,14 +103,17 @@ def _versions() -> Iterable[tuple[str, str]]:
             continue
 
 
-def as_markdown(faults: Sequence[Description], results: Sequence[FaultResult]) -> str:
+def as_markdown(outcome: Outcome) -> str:
     """A table of the kinds, ours beside stock, and the failures under it."""
     lines = [
         '| kind | faults | trials | survived | loud-lossy | quiet-wrong | crashed | bytes lost | escapes '
         '| payloads run | stock survived | stock payloads run |',
         '|---|---|---|---|---|---|---|---|---|---|---|---|',
     ]
-    kinds = list(dict.fromkeys(fault['id'].split('.')[0] for fault in faults))
+    faults, results = outcome.faults, outcome.results
+    kinds = sorted(
+        {fault['id'].split('.')[0] for fault in faults}, key=lambda kind: (kind[0], len(kind), kind)
+    )
     for kind in [*kinds, 'all']:
         mine = [r for r in results if r.stack == 'ours' and kind in (r.id.split('.')[0], 'all')]
         stock = [r for r in results if r.stack == 'stock' and kind in (r.id.split('.')[0], 'all')]
@@ -93,9 +126,11 @@ def as_markdown(faults: Sequence[Description], results: Sequence[FaultResult]) -
         ]
         cells = [kind, len(mine), sum(r.trials for r in mine), *outcomes, *sums, *stock_cells]
         lines.append(f'| {" | ".join(map(str, cells))} |')
-    wrong = failures(faults, results)
+    wrong = failures(outcome)
     lines += [
         '',
+        f'{outcome.executed} of {len(faults)} registered faults were run, in {outcome.seconds:.0f} s '
+        f'({outcome.cpu_seconds:.0f} s of processor time).',
         *([f'- {failure}' for failure in wrong] or ['Every registered fault was run and survived.']),
     ]
     return '\n'.join(lines) + '\n'

@@ -11,18 +11,22 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import resource
 import subprocess
 import sys
 import tempfile
+import time
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from tests.faults.harness import FaultResult
-from tests.faults.report import as_json, as_markdown
+from tests.faults.harness import GROUPS, FaultResult, patience
+from tests.faults.report import Outcome, as_json, as_markdown
 from tests.faults.worker import FAULTS_FILE, RESULTS_FILE
 from ultrasam.atomic import publish_bytes, publish_json
 
 ROOT = Path(__file__).resolve().parents[2]
+# A group that takes longer has hung in its preparation: trials have limits of their own.
+_LONGEST_GROUP_S = {'list': 120, 'quick': 900, 'full': 3600}
 # What decides how a checkpoint is read, or where a cache lies, is set by the suite alone.
 _UNSET = ('TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD', 'ULTRASAM_TRUST_PICKLE', 'TORCH_HOME')
 
@@ -39,50 +43,89 @@ def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def run_worker(size: str, prefixes: list[str]) -> tuple[list[dict[str, Any]], list[FaultResult]]:
-    """Run faults in a fresh process and folder.
+def run_group(group: str, size: str, prefixes: Sequence[str], outcome: Outcome) -> None:
+    """Run the faults of a group in a fresh process and folder.
 
     Args:
+        group: Name of its file, without ``group_``.
         size: ``quick``, ``full``, or ``list`` to run nothing.
         prefixes: What the ids of the faults begin with; all faults if empty.
-
-    Returns:
-        The chosen faults, described, and a result for each of them and each stack that was run.
+        outcome: Where the faults, their results, and what kept the group from ending are added.
     """
     environment = {name: value for name, value in os.environ.items() if name not in _UNSET}
     environment.update(OMP_NUM_THREADS='1', PYTHONPATH=str(ROOT), CUDA_VISIBLE_DEVICES='')
-    with tempfile.TemporaryDirectory(prefix='faults.') as folder:
-        command = [sys.executable, '-m', 'tests.faults.worker', folder, size, *prefixes]
-        done = subprocess.run(
-            command,
-            cwd=ROOT,
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            check=False,
-        )
+    with tempfile.TemporaryDirectory(prefix='faults.') as folder, tempfile.TemporaryFile() as log:
+        limit_s = _LONGEST_GROUP_S[size] * patience()
+        command = [sys.executable, '-m', 'tests.faults.worker', group, folder, size, *prefixes]
+        try:
+            code = subprocess.run(
+                command,
+                cwd=ROOT,
+                env=environment,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                check=False,
+                timeout=limit_s,
+            ).returncode
+            ended = f'ended with exit status {code}'
+        except subprocess.TimeoutExpired:
+            code, ended = None, f'had not ended after {limit_s:.0f} s'
+        if code != 0:
+            log.seek(0)
+            said = log.read().decode('utf-8', 'replace').strip()[-1500:]
+            outcome.broken.append(f'group {group} {ended}: {said}')
         faults, results = Path(folder) / FAULTS_FILE, Path(folder) / RESULTS_FILE
-        if done.returncode != 0:
-            sys.stderr.write(done.stdout[-3000:])
         described = json.loads(faults.read_text(encoding='utf-8')) if faults.exists() else []
+        known = {fault['id'] for fault in outcome.faults}
+        outcome.broken += [
+            f'group {group}: fault {f["id"]} is registered twice' for f in described if f['id'] in known
+        ]
+        outcome.faults += described
         lines = results.read_text(encoding='utf-8').splitlines() if results.exists() else []
-    return described, [FaultResult(**json.loads(line)) for line in lines]
+        outcome.results += [FaultResult(**json.loads(line)) for line in lines]
+
+
+def groups_of(prefixes: Sequence[str]) -> list[str]:
+    """The groups that may hold a fault whose id begins with one of the prefixes; all without any."""
+    letters = {prefix[:1].lower() for prefix in prefixes}
+    return [group for group in GROUPS if not letters or group[0] in letters]
+
+
+def _cpu_s() -> float:
+    """Processor time of all children so far: on a busy machine it says more than the time that passed."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run, report, and say by the exit status whether all is well."""
     args = parse_args(arguments)
-    faults, results = run_worker('list' if args.list else 'full' if args.full else 'quick', args.only)
+    outcome = Outcome()
+    started = time.monotonic()
+    for group in groups_of(args.only):
+        begun, cpu = time.monotonic(), _cpu_s()
+        run_group(group, 'list' if args.list else 'full' if args.full else 'quick', args.only, outcome)
+        if not args.list:
+            sys.stderr.write(
+                f'group {group}: {time.monotonic() - begun:.1f} s, {_cpu_s() - cpu:.1f} s of processor time\n'
+            )
+    ids = [fault['id'] for fault in outcome.faults]
+    outcome.broken += [
+        f'--only {prefix}: no fault has such an id'
+        for prefix in args.only
+        if not any(i.startswith(prefix) for i in ids)
+    ]
+    outcome.seconds, outcome.cpu_seconds = round(time.monotonic() - started, 1), round(_cpu_s(), 1)
     if args.list:
-        sys.stdout.write(''.join(f'{fault["id"]:24} {fault["title"]}\n' for fault in faults))
-        return 0
+        sys.stdout.write(''.join(f'{fault["id"]:24} {fault["title"]}\n' for fault in outcome.faults))
+        sys.stderr.write(''.join(f'{line}\n' for line in outcome.broken))
+        return 1 if outcome.broken else 0
     args.out.mkdir(parents=True, exist_ok=True)
-    report = as_json(faults, results)
+    report = as_json(outcome)
     publish_json(args.out / 'faults.json', report, overwrite=True)
-    publish_bytes(args.out / 'faults.md', as_markdown(faults, results).encode(), overwrite=True)
-    sys.stdout.write(as_markdown(faults, results))
-    return 1 if report['failures'] or not faults else 0
+    publish_bytes(args.out / 'faults.md', as_markdown(outcome).encode(), overwrite=True)
+    sys.stdout.write(as_markdown(outcome))
+    return 1 if report['failures'] else 0
 
 
 if __name__ == '__main__':

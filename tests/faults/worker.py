@@ -1,4 +1,4 @@
-"""Runs faults on both stacks, in a process of its own that loads the libraries once and forks for each trial."""
+"""Runs one group of faults on both stacks, in a process of its own that forks for each trial."""
 
 from __future__ import annotations
 
@@ -8,20 +8,15 @@ import tempfile
 import traceback
 from pathlib import Path
 
-from tests.faults.harness import STACKS, Arena, Fault, FaultResult, load_groups, run_fault
+from tests.faults.harness import STACKS, Arena, FaultResult, load_group, run_fault
 
 FAULTS_FILE, RESULTS_FILE = 'faults.json', 'results.jsonl'
 
 
-def chosen(prefixes: list[str]) -> list[Fault]:
-    """The registered faults whose id begins with one of the prefixes; all without any."""
-    return [fault for fault in load_groups().values() if not prefixes or fault.id.startswith(tuple(prefixes))]
-
-
-def main(folder: str, size: str, *prefixes: str) -> None:
-    """List the chosen faults in a file; unless ``size`` is ``list``, run them and write a line for each result."""
+def main(group: str, folder: str, size: str, *prefixes: str) -> None:
+    """List the chosen faults of a group in a file; unless ``size`` is ``list``, run them and write their results."""
     place = Path(folder)
-    faults = chosen(list(prefixes))
+    faults = [fault for fault in load_group(group) if not prefixes or fault.id.startswith(prefixes)]
     (place / FAULTS_FILE).write_text(json.dumps([fault.described() for fault in faults]), encoding='utf-8')
     for stack in STACKS if size != 'list' else ():
         for fault in faults:

@@ -201,7 +201,16 @@ def _convert(path: Path, source: Path, args: argparse.Namespace) -> int:
         f'{name}: {counts.images.total():,} images, {counts.annotations.total():,} annotations, '
         f'{counts.subjects:,} subjects in {report.folder}\n'
     )
-    for title in ('images', 'categories', 'labels', 'left_out', 'dropped', 'known_faults', 'stray'):
+    for title in (
+        'images',
+        'categories',
+        'labels',
+        'left_out',
+        'dropped',
+        'changed',
+        'known_faults',
+        'stray',
+    ):
         for key, count in sorted(getattr(counts, title).items())[:20]:
             sys.stdout.write(f'  {title.replace("_", " ")}: {key}: {count:,}\n')
     for warning in report.warnings:

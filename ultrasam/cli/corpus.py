@@ -17,7 +17,8 @@ from ultrasam.errors import UltraSamError
 
 _INTERRUPTED = 130
 _CODES = """
-exit codes: 0 done, 2 wrong use, 3 faults in the data, 5 disk, permission or a result that is there already
+exit codes: 0 done, 2 wrong use, 3 faults in the data, 4 file names or links that leave their folder,
+5 disk, permission or a result that is there already
 """
 
 
@@ -135,6 +136,8 @@ def report_splits(splits: Sequence[DatasetSplit]) -> None:
             say(
                 f'  cannot be in both train and val, too few subjects that share no image: {", ".join(one.one_sided)}'
             )
+        if one.excluded:
+            say(f'  left out {one.excluded:,} images: excluded_images.json lists them')
         if one.dropped:
             say(f'  dropped {one.dropped:,} images: in an official test part too')
         elif one.also_tested:

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from ultrasam import __version__
-from ultrasam.cli import info, predict
+from ultrasam.cli import browse, info, predict
 from ultrasam.errors import UltraSamError
 
 # exit codes: 0 done, 2 wrong use, 3 some inputs could not be done, 4 refused
@@ -21,6 +21,7 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest='command', required=True, metavar='COMMAND')
     predict.add_parser(commands)
     info.add_parser(commands)
+    browse.add_parser(commands)
     return parser
 
 

@@ -2,7 +2,8 @@
 
 Every member is looked at before a byte is written: a name that leaves the folder, a link, a device, a name that
 another differs from by case or Unicode form only, an encrypted member or a size beyond the limits refuses the
-whole archive. What is unpacked appears in one step, when it is complete.
+whole archive. The limits hold for each archive and, by a tally that they share, for all archives of a source
+together, those inside others too. What is unpacked appears in one step, when it is complete.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import stat
 import tarfile
 import unicodedata
 import zipfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -23,6 +24,7 @@ from typing import IO, Any
 from ultrasam.corpus.errors import ArchiveError, EnvironmentFault
 
 _CHUNK = 1 << 20
+_TAR_BLOCK = 512
 _MAGICS = {
     b'PK\x03\x04': 'zip',
     b'PK\x05\x06': 'zip',
@@ -32,7 +34,7 @@ _MAGICS = {
     b'BZh': 'tar',
     b'\xfd7zXZ\x00': 'tar',
 }
-_TAR_MAGIC_AT = 257
+_TAR_MAGIC, _TAR_MAGIC_AT = b'ustar', 257
 _DRIVE = re.compile('[A-Za-z]:')
 
 
@@ -56,6 +58,43 @@ class Limits:
 LIMITS = Limits()
 
 
+class ArchiveLimitError(ArchiveError):
+    """An archive, or all archives of a source together, that unpack to more than the limits allow."""
+
+
+class Tally:
+    """What archives hold, counted against the limits as it is listed.
+
+    Args:
+        limits: for all of them together.
+        packed: bytes of the archives, as far as they were not unpacked from another one.
+    """
+
+    def __init__(self, limits: Limits, packed: int = 0) -> None:
+        self._limits = limits
+        self.packed = packed
+        self._members = 0
+        self._bytes = 0
+
+    def add(self, archive: Path, members: int, size: int) -> None:
+        """Count members of an archive and their bytes.
+
+        Raises:
+            ArchiveLimitError: it is too much.
+        """
+        limits = self._limits
+        self._members += members
+        self._bytes += size
+        if self._members > limits.members:
+            raise ArchiveLimitError(f'{archive}: more than {limits.members:,} members. Nothing was unpacked')
+        too_dense = self._bytes > limits.free_bytes and self._bytes > self.packed * limits.ratio
+        if self._bytes > limits.total_bytes or too_dense:
+            raise ArchiveLimitError(
+                f'{archive}: {self.packed:,} bytes would become {self._bytes:,} or more, all levels of archives '
+                'together, beyond the limits. Nothing was unpacked'
+            )
+
+
 @dataclass(frozen=True)
 class _Member:
     name: str
@@ -71,18 +110,20 @@ def archive_kind(path: Path) -> str | None:
     for magic, kind in _MAGICS.items():
         if head.startswith(magic):
             return kind
-    return 'tar' if head[_TAR_MAGIC_AT:] == b'ustar' else None
+    return 'tar' if head[_TAR_MAGIC_AT:] == _TAR_MAGIC else None
 
 
-def unpack(archive: Path, folder: Path, *, limits: Limits = LIMITS) -> None:
+def unpack(archive: Path, folder: Path, *, limits: Limits = LIMITS, tally: Tally | None = None) -> None:
     """Unpack an archive into a new folder.
 
     Args:
         archive: the file.
         folder: where its members go; it appears when all are there.
         limits: what it may unpack to.
+        tally: of all archives of a source, to which this one is added.
 
     Raises:
+        ArchiveLimitError: it holds more than the limits allow.
         ArchiveError: damaged, of an unknown kind, or refused for the reasons above.
         EnvironmentFault: the disk is too small, or the program that reads this kind is missing.
     """
@@ -91,27 +132,30 @@ def unpack(archive: Path, folder: Path, *, limits: Limits = LIMITS) -> None:
         raise ArchiveError(
             f'{archive}: no zip, tar, 7z or rar archive. Download it again and look at what came'
         )
+    tallies = [Tally(limits, archive.stat().st_size), *([] if tally is None else [tally])]
     partial = folder.with_name(folder.name + '.part')
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     try:
         with _reading(archive, kind) as opened:
-            members = list(_checked(archive, opened.members(limits.members, archive), limits))
+            members = list(_checked(archive, opened.members(), tallies))
             if not members:
                 raise ArchiveError(f'{archive}: holds no files. Download it again')
-            _check_space(archive, partial, sum(member.size for member in members))
-            opened.write(members, partial)
+            with _room(archive, partial, sum(member.size for member in members)):
+                opened.write(members, partial)
         os.replace(partial, folder)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def _checked(archive: Path, members: Iterable[_Member], limits: Limits) -> Iterator[_Member]:
-    """Members as they are listed, up to the first that is refused."""
-    packed = archive.stat().st_size
-    total = 0
+def _checked(archive: Path, members: Iterable[_Member | None], tallies: Sequence[Tally]) -> Iterator[_Member]:
+    """Members that are files as they are listed, up to the first that is refused."""
     seen: dict[str, str] = {}
     for member in members:
+        for tally in tallies:
+            tally.add(archive, 1, member.size if member else 0)
+        if member is None:
+            continue
         fault = member.fault or _name_fault(member.name)
         if fault:
             raise ArchiveError(f'{archive}: member {member.name!r} {fault}. Nothing was unpacked')
@@ -122,11 +166,6 @@ def _checked(archive: Path, members: Iterable[_Member], limits: Limits) -> Itera
                 'Nothing was unpacked'
             )
         seen[folded] = member.name
-        total += member.size
-        if total > limits.total_bytes or (total > limits.free_bytes and total > packed * limits.ratio):
-            raise ArchiveError(
-                f'{archive}: {packed:,} bytes would become {total:,} or more, beyond the limits. Nothing was unpacked'
-            )
         yield member
 
 
@@ -144,10 +183,21 @@ def _name_fault(name: str) -> str:
     return ''
 
 
-def _check_space(archive: Path, folder: Path, needed: int) -> None:
+@contextmanager
+def _room(archive: Path, folder: Path, needed: int) -> Iterator[None]:
+    """See that there is room, and say how much is needed where there proves to be none."""
     free = shutil.disk_usage(folder).free
     if needed > free:
         raise EnvironmentFault(f'{archive} needs {needed:,} bytes at {folder.parent}, {free:,} are free')
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None:
+            raise
+        raise EnvironmentFault(
+            f'{archive} needs {needed:,} bytes at {folder.parent} and cannot be unpacked there ({error.strerror}), '
+            f'{free:,} were free: make room or see to the disk, then run again'
+        ) from error
 
 
 class _Opened:
@@ -156,15 +206,8 @@ class _Opened:
     def __init__(self, file: Any) -> None:
         self._file = file
 
-    def members(self, most: int, archive: Path) -> Iterator[_Member]:
-        """The members that are files, counted against the limit; folders only if something is wrong with them."""
-        for number, member in enumerate(self._list()):
-            if number >= most:
-                raise ArchiveError(f'{archive}: more than {most:,} members. Nothing was unpacked')
-            if member is not None:
-                yield member
-
-    def _list(self) -> Iterator[_Member | None]:
+    def members(self) -> Iterator[_Member | None]:
+        """Every member; None for a folder, unless something is wrong with it."""
         raise NotImplementedError
 
     def _open(self, member: _Member) -> IO[bytes]:
@@ -187,7 +230,7 @@ class _Opened:
 
 
 class _Zip(_Opened):
-    def _list(self) -> Iterator[_Member | None]:
+    def members(self) -> Iterator[_Member | None]:
         for info in self._file.infolist():
             mode = info.external_attr >> 16
             fault = ''
@@ -209,7 +252,7 @@ class _Zip(_Opened):
 
 
 class _Tar(_Opened):
-    def _list(self) -> Iterator[_Member | None]:
+    def members(self) -> Iterator[_Member | None]:
         for info in self._file:
             if info.isdir():
                 fault = _name_fault(info.name)
@@ -227,14 +270,29 @@ class _Tar(_Opened):
         return opened
 
     def write(self, members: Iterable[_Member], folder: Path) -> None:
-        """Write members, then read to the end of the file, where a zipped one proves to be whole."""
+        """Write members, then read to the end of the file, where it proves to be whole."""
         super().write(members, folder)
-        while self._file.fileobj.read(_CHUNK):
-            pass
+        self._check_end()
+
+    def _check_end(self) -> None:
+        """See that the list of members ended where the archive says so: tarfile takes anything for the end."""
+        file = self._file.fileobj
+        file.seek(self._file.offset)
+        if file.read(_TAR_BLOCK) != bytes(_TAR_BLOCK):
+            raise ArchiveError(
+                'has no end mark after its last member: it is cut short, or damaged there, and more may be missing'
+            )
+        while chunk := file.read(_CHUNK):
+            blocks = range(_TAR_MAGIC_AT, len(chunk), _TAR_BLOCK)
+            if any(chunk.startswith(_TAR_MAGIC, at) for at in blocks):
+                raise ArchiveError(
+                    'has members after its end mark, as several archives written after one another have: '
+                    'unpack it by hand with tar --ignore-zeros'
+                )
 
 
 class _Rar(_Opened):
-    def _list(self) -> Iterator[_Member | None]:
+    def members(self) -> Iterator[_Member | None]:
         for info in self._file.infolist():
             if info.is_dir():
                 fault = _name_fault(info.filename)
@@ -251,7 +309,7 @@ class _Rar(_Opened):
 
 
 class _SevenZip(_Opened):
-    def _list(self) -> Iterator[_Member | None]:
+    def members(self) -> Iterator[_Member | None]:
         if self._file.password_protected:
             yield _Member('(all)', 0, 'is encrypted', None)
         for info in self._file.list():
@@ -290,7 +348,10 @@ def _reading(archive: Path, kind: str) -> Iterator[_Opened]:
             with _optional('py7zr', archive).SevenZipFile(archive) as file:
                 yield _SevenZip(file)
         else:
-            with _optional('rarfile', archive).RarFile(archive) as file:
+            rarfile = _optional('rarfile', archive)
+            # it calls bsdtar with options that bsdtar does not take
+            rarfile.BSDTAR_TOOL = 'bsdtar-is-not-used'
+            with rarfile.RarFile(archive) as file:
                 yield _Rar(file)
     except ArchiveError as error:
         text = str(error)
@@ -305,10 +366,10 @@ def _reading(archive: Path, kind: str) -> Iterator[_Opened]:
 
 def _translated(archive: Path, kind: str, error: Exception) -> Exception:
     if kind == 'rar' and type(error).__name__ == 'RarCannotExec':
-        return EnvironmentFault(f'{archive}: no program that unpacks rar. Install unrar, unar, 7z or bsdtar')
+        return EnvironmentFault(f'{archive}: no program that unpacks rar. Install unrar, unar or 7z')
     if isinstance(error, OSError) and error.errno is not None:
         return EnvironmentFault(
-            f'{archive} cannot be unpacked ({error.strerror}): see to the disk, then run again'
+            f'{archive} cannot be read ({error.strerror}): see to the disk, then run again'
         )
     hint = 'Download it again; parts of a split zip are joined with: zip -s 0 NAME.zip --out whole.zip'
     return ArchiveError(f'{archive}: damaged or cut short ({error}). {hint}')

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ultrasam.corpus.agnostic import AgnosticView, write_agnostic
-from ultrasam.corpus.held_out import HELD_OUT, write_held_out
+from ultrasam.corpus.held_out import write_every_held_out
 from ultrasam.corpus.layout import PARTS, Corpus, Track, open_corpus, untracked
 from ultrasam.corpus.merge import MergeReport, merge_agnostic, merged_path
 from ultrasam.corpus.small_objects import STANDARD_RULE, SmallObjects
@@ -62,12 +62,7 @@ def build_corpus(
                 root, merged_path(root, part), part, rule=rule, overwrite=options.overwrite, track=track
             )
         )
-    present = {folder.name for folder in corpus.datasets}
-    for dataset in HELD_OUT:
-        if dataset in present:
-            report.merged.append(
-                write_held_out(root, dataset, rule=rule, overwrite=options.overwrite, track=track)
-            )
-        else:
-            report.not_made.append(f'train.noStructure.{dataset}.json: {dataset} is not here')
+    merged, not_made = write_every_held_out(root, rule=rule, overwrite=options.overwrite, track=track)
+    report.merged += merged
+    report.not_made += not_made
     return report

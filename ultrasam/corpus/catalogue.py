@@ -34,13 +34,17 @@ Files that cannot be used are listed and the data set is not published (exit cod
 unsafe is refused (4). `--published` makes the choices of the published model's data where its numbers depend on them.
 `--accept-counts` takes a part of a release, or another version of it. `--verify` checks what was published.
 
+What is done with data sets that are converted lies in `tools/`: splitting by subject, class-agnostic views, merging
+into training files, statistics, galleries, near-duplicates, verification. `python datasets/tools/build_corpus.py data`
+does all that training needs; each command says with `--help` what it does.
+
 To add a data set, write a description as the docstring of `ultrasam/corpus/spec.py` says, and a raw tree of its layout
 in `tests/corpus/raw_trees/`; then run `python datasets/convert.py readme > datasets/README.md`.
 
 """
 _TABLE = (
-    '| short name | data set | images | categories | subject | official parts | licence | access |\n'
-    + '|---' * 8
+    '| short name | data set | images | organs | categories | subject | official parts | licence | access |\n'
+    + '|---' * 9
 )
 
 
@@ -65,6 +69,7 @@ def catalogue_text(descriptions: Mapping[str, DatasetSpec]) -> str:
             f'`{name}`',
             f'[{spec.title}]({spec.homepage})',
             images,
+            ', '.join(spec.organs),
             categories,
             subject,
             parts,

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from ultrasam.corpus.errors import IntegrityError
 from ultrasam.corpus.spec import DatasetSpec
 
-_COUNTS = re.compile(r'[0-o]+')
-_MOST_PIXELS = 1 << 26
 _SECTIONS = ('images', 'annotations', 'categories')
 
 
@@ -120,30 +117,33 @@ def check_coco(path: Path, images: Path) -> dict[str, int]:
     Raises:
         IntegrityError: it is damaged, ids are not unique, a mask is not of its image, or an image is missing.
     """
-    from pycocotools import mask as coco_mask
+    from ultrasam.corpus.mask_checks import MaskChecks
 
     content = _sections(path)
     sizes = {}
     for image in content['images']:
         if image['id'] in sizes or not (images / Path(image['file_name']).name).is_file():
             raise IntegrityError(f'{path}: image {image["file_name"]!r} is missing, or its id is not unique')
-        sizes[image['id']] = [image['height'], image['width']]
+        sizes[image['id']] = (image['height'], image['width'])
     categories = {category['id'] for category in content['categories']}
+    checks = MaskChecks(sizes, set())
     seen: set[int] = set()
     for annotation in content['annotations']:
-        rle = annotation['segmentation']
-        fault = _rle_fault(rle, sizes.get(annotation['image_id']))
-        if not fault and annotation['id'] in seen:
-            fault = 'an id that is not unique'
-        if not fault and annotation['category_id'] not in categories:
-            fault = 'an unknown category'
-        if not fault and int(coco_mask.area(rle)) != annotation['area']:
-            fault = 'an area that is not that of its mask'
-        if fault:
-            raise IntegrityError(f'{path}: annotation {annotation["id"]} has {fault}')
-        seen.add(annotation['id'])
+        id_ = annotation['id']
+        if id_ in seen or annotation['image_id'] not in sizes or annotation['category_id'] not in categories:
+            raise IntegrityError(
+                f'{path}: annotation {id_}: an id that is not unique, or of nothing in the file'
+            )
+        seen.add(id_)
+        _refuse(path, checks.add(annotation))
+    _refuse(path, checks.finish())
     subjects = {image['subject'] for image in content['images']}
     return {'images': len(sizes), 'annotations': len(seen), 'subjects': len(subjects)}
+
+
+def _refuse(path: Path, faults: Iterable[tuple[Any, str]]) -> None:
+    for id_, fault in faults:
+        raise IntegrityError(f'{path}: annotation {id_}: {fault}')
 
 
 def _sections(path: Path) -> dict[str, Any]:
@@ -152,32 +152,3 @@ def _sections(path: Path) -> dict[str, Any]:
         return {section: content[section] for section in _SECTIONS}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise IntegrityError(f'{path}: damaged ({error}). Convert the data set again') from error
-
-
-def _rle_fault(rle: Any, size_hw: list[int] | None) -> str:
-    """Why a run-length code must not be decoded, or nothing; looked at before the C code sees it."""
-    if size_hw is None or rle['size'] != size_hw:
-        return f'a mask of size {rle["size"]} where its image has {size_hw}'
-    height, width = size_hw
-    if height * width > _MOST_PIXELS or not _COUNTS.fullmatch(rle['counts']):
-        return 'a mask that is too large, or run lengths that are none'
-    return (
-        '' if sum(_run_lengths(rle['counts'])) == height * width else 'run lengths that do not fill its image'
-    )
-
-
-def _run_lengths(text: str) -> list[int]:
-    """Run lengths of compressed COCO counts: five bits a letter, differences from the last but one."""
-    runs: list[int] = []
-    value = shift = 0
-    for letter in text:
-        bits = ord(letter) - 48
-        value |= (bits & 0x1F) << shift
-        shift += 5
-        if bits & 0x20:
-            continue
-        if bits & 0x10:
-            value -= 1 << shift
-        runs.append(value + (runs[-2] if len(runs) > 2 else 0))
-        value = shift = 0
-    return runs if shift == 0 and all(run >= 0 for run in runs) else []

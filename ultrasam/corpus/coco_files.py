@@ -14,12 +14,15 @@ from pathlib import Path
 from typing import IO, Any, NoReturn
 
 from ultrasam.atomic import publish_file
-from ultrasam.corpus.layout import name_fault
+from ultrasam.corpus.errors import UnsafeNameError
+from ultrasam.corpus.layout import name_fault, unsafe_name_fault
 from ultrasam.errors import AnnotationError, OutputError
 
 _SECTIONS = ('categories', 'images', 'annotations')
 _RECORDS = ('images', 'annotations')
 _NOTHING = ('"images": []', '"annotations": []')
+_NO_BOX = [0, 0, 0, 0]
+_LARGEST_SIDE = (1 << 31) - 1
 _LARGEST_ID = (1 << 63) - 1
 _CHUNK = 1 << 20
 _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
@@ -35,7 +38,7 @@ class CocoContent:
         licenses: as they stand in the file.
         categories: ids and names are unique.
         images: ids and file names are unique, names stay in their folder, sizes are positive integers.
-        annotations: ids are unique, images and categories exist, areas are numbers.
+        annotations: ids are positive and unique, images and categories exist, areas and boxes are numbers.
         notes: what was mended while it was read.
     """
 
@@ -60,6 +63,7 @@ def read_coco(path: Path, *, allow_empty: bool = False) -> CocoContent:
 
     Raises:
         AnnotationError: the file is missing, damaged or empty, or its records contradict each other.
+        UnsafeNameError: its file names lead out of the folder of its images.
     """
     content = _parse(path)
     for section in _SECTIONS:
@@ -207,8 +211,7 @@ def _same_bytes(first: Path, second: Path) -> bool:
 
 def _parse(path: Path) -> dict[str, Any]:
     try:
-        with path.open(encoding='utf-8') as file:
-            content = json.load(file, parse_constant=_refuse_constant)
+        content = _parse_text(path.read_text(encoding='utf-8'))
     except OSError as error:
         raise AnnotationError(f'{path} cannot be read ({error.strerror})') from error
     except (ValueError, RecursionError) as error:
@@ -219,18 +222,43 @@ def _parse(path: Path) -> dict[str, Any]:
     return content
 
 
+def _parse_text(text: str) -> Any:
+    content = json.loads(text, parse_constant=_refuse_constant, parse_float=_finite)
+    # an escape such as \\ud800 stands for half a character, which no file can hold
+    if '\\ud' in text or '\\uD' in text:
+        try:
+            _encode(content).encode()
+        except UnicodeEncodeError as error:
+            raise ValueError('half a character in a text') from error
+    return content
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if math.isinf(value):
+        raise ValueError(f'{text[:40]} is no number')
+    return value
+
+
 def _refuse_constant(text: str) -> NoReturn:
     raise ValueError(f'{text} is no number')
+
+
+def _is_box(value: Any) -> bool:
+    is_list = isinstance(value, list) and len(value) == 4
+    return is_list and all(type(one) in (int, float) and abs(one) <= _LARGEST_ID for one in value)
 
 
 def _is_id(value: Any) -> bool:
     return isinstance(value, (int, str)) and not isinstance(value, bool)
 
 
-def _refuse(path: Path, section: str, faults: list[str]) -> None:
+def _refuse(
+    path: Path, section: str, faults: list[str], error: type[AnnotationError] = AnnotationError
+) -> None:
     if faults:
         shown = '; '.join(faults[:3])
-        raise AnnotationError(f'{path}: {len(faults)} faulty {section}: {shown}. Mend or export it again')
+        raise error(f'{path}: {len(faults)} faulty {section}: {shown}. Mend or export it again')
 
 
 def _repeated(records: list[dict[str, Any]], key: str) -> list[str]:
@@ -257,10 +285,12 @@ def _check_images(content: CocoContent) -> None:
             faults.append(f'{named} has no id')
         elif fault := name_fault(image.get('file_name')):
             faults.append(f'the name {named} {fault}')
-        elif not all(type(size) is int and size > 0 for size in sizes):
+        elif not all(type(size) is int and 0 < size <= _LARGEST_SIDE for size in sizes):
             faults.append(f'{named} has the height and width {sizes}')
     faults = faults or [*_repeated(content.images, 'id'), *_repeated(content.images, 'file_name')]
-    _refuse(content.path, 'images', faults)
+    names = (image.get('file_name') for image in content.images) if faults else ()
+    is_unsafe = any(isinstance(name, str) and unsafe_name_fault(name) for name in names)
+    _refuse(content.path, 'images', faults, UnsafeNameError if is_unsafe else AnnotationError)
 
 
 def _check_annotations(content: CocoContent) -> None:
@@ -275,10 +305,15 @@ def _check_annotations(content: CocoContent) -> None:
             faults.append(f'{id_!r} is of the image {annotation.get("image_id")!r}, which is not there')
         elif annotation.get('category_id') not in categories:
             faults.append(f'{id_!r} is of the category {annotation.get("category_id")!r}, which is not there')
-        elif not isinstance(area, (int, float)) or not math.isfinite(area) or area < 0:
+        elif not isinstance(area, (int, float)) or not 0 <= area <= _LARGEST_ID:
             faults.append(f'{id_!r} has the area {area!r}')
+        elif not _is_box(annotation.get('bbox', _NO_BOX)):
+            faults.append(f'{id_!r} has the box {annotation["bbox"]!r}')
         elif type(id_) is not int:
             odd['texts or missing'] += 1
+        elif id_ == 0:
+            # evaluators note the id of a matched object, where 0 stands for none
+            odd['0'] += 1
         elif not 0 <= id_ <= _LARGEST_ID:
             odd['beyond 64 bits'] += 1
         elif id_ in ids:

@@ -7,6 +7,7 @@ what was done waits in a folder beside it, and a conversion that is started agai
 
 from __future__ import annotations
 
+import errno
 import json
 import multiprocessing
 import os
@@ -19,10 +20,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ultrasam.atomic import locked, publish_folder
+from ultrasam.atomic import locked, publish_folder, sweep
 from ultrasam.corpus.coco import build_coco, coco_text, number_frames
 from ultrasam.corpus.errors import DataFaultsError, EnvironmentFault, Fault
-from ultrasam.corpus.journal import Journal
+from ultrasam.corpus.journal import Journal, remove_finished
 from ultrasam.corpus.loading import load_spec
 from ultrasam.corpus.manifest import (
     MANIFEST,
@@ -42,6 +43,7 @@ from ultrasam.hashing import file_sha256
 Progress = Callable[[int, int], None]
 """Told how many items are done, and of how many."""
 _IN_FLIGHT = 4
+_JOURNAL = 'journal.jsonl'
 # loaded once, in the process from which the workers are forked
 PRELOADED = ['ultrasam.corpus.worker', 'ultrasam.corpus.readers.image', 'pycocotools.mask', 'scipy.ndimage']
 
@@ -104,20 +106,35 @@ def convert_dataset(description: Path, source: Path, out_root: Path, options: Op
     if options.jobs < 1:
         raise ConfigError(f'jobs={options.jobs}: at least one process is needed')
     target = out_root / spec.name
-    if target.is_dir() and any(target.iterdir()) and not options.overwrite:
-        raise OutputError(f'{target} exists already: choose another folder, remove it, or use --overwrite')
     try:
+        sweep(out_root)
+        if target.is_dir() and any(target.iterdir()) and not options.overwrite:
+            remove_finished(_work_folder(target), _JOURNAL, target)
+            raise OutputError(
+                f'{target} exists already: choose another folder, remove it, or use --overwrite'
+            )
         return _convert(spec, description, source, target, options)
     except OSError as error:
         raise EnvironmentFault(
-            f'{error.filename or target}: {error.strerror or error}: see to the disk or its permissions, then run '
-            'again to resume'
+            f'{error.filename or target}: {error.strerror or error}{_room_left(error, target)}: see to the disk or '
+            'its permissions, then run again to resume'
         ) from error
+
+
+def _work_folder(target: Path) -> Path:
+    """Where a conversion works, beside the folder that it fills."""
+    return target.with_name(f'.{target.name}.work')
+
+
+def _room_left(error: OSError, target: Path) -> str:
+    if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) or not target.parent.is_dir():
+        return ''
+    return f', {shutil.disk_usage(target.parent).free:,} bytes are free there'
 
 
 def _convert(spec: DatasetSpec, description: Path, source: Path, target: Path, options: Options) -> Report:
     """Convert within a folder beside the target, which one process at a time may use."""
-    work = target.parent / f'.{spec.name}.work'
+    work = _work_folder(target)
     (work / 'frames').mkdir(parents=True, exist_ok=True)
     with locked(work):
         tree = open_tree(
@@ -126,14 +143,15 @@ def _convert(spec: DatasetSpec, description: Path, source: Path, target: Path, o
         plan = make_plan(spec, tree)
         options.note(f'{len(plan.items):,} items, {len(tree.files):,} files')
         journal = Journal(
-            work / 'journal.jsonl',
+            work / _JOURNAL,
             description=description,
             published=options.published,
             frames=work / 'frames',
         )
         with journal:
             results = _run(plan.items, description, work / 'frames', journal, options)
-        report = _publish(spec, plan, results, target, work / 'frames', options)
+        faults = [*tree.faults, *plan.faults]
+        report = _publish(spec, plan, faults, results, target, work / 'frames', options)
         shutil.rmtree(work / 'raw', ignore_errors=True)
         shutil.rmtree(work / 'frames', ignore_errors=True)
     shutil.rmtree(work, ignore_errors=True)
@@ -218,10 +236,16 @@ def _results(
 
 
 def _publish(
-    spec: DatasetSpec, plan: Plan, results: Sequence[ItemResult], target: Path, frames: Path, options: Options
+    spec: DatasetSpec,
+    plan: Plan,
+    faults: Sequence[Fault],
+    results: Sequence[ItemResult],
+    target: Path,
+    frames: Path,
+    options: Options,
 ) -> Report:
     """See that all is as it should be, then put the data set in place."""
-    faults = [*plan.faults, *(Fault(result.key, result.fault) for result in results if result.fault)]
+    faults = [*faults, *(Fault(result.key, result.fault) for result in results if result.fault)]
     known: Counter[str] = Counter()
     unknown = []
     for fault in faults:
@@ -236,11 +260,10 @@ def _publish(
     counts = count_records(spec, records)
     counts.known_faults = known
     counts.left_out = plan.left_out + Counter(
-        {
-            'no objects': sum(result.empty for result in results),
-            'no frame that is annotated': sum(not (r.fault or r.frames or r.empty) for r in results),
-        }
+        {'no frame that is annotated': sum(not (r.fault or r.frames or r.left_out) for r in results)}
     )
+    for result in results:
+        counts.left_out.update(result.left_out)
     counts.unused = len(plan.unused)
     warnings = _check_counts(spec, counts, options)
     if plan.unused:
@@ -294,7 +317,9 @@ def _annotation_files(spec: DatasetSpec, records: Sequence[dict[str, Any]]) -> d
         }
         for name, chosen in parts.items():
             lines = [
-                f'images/{record["file_name"]} {spec.classes.index(record["label"])}\n' for record in chosen
+                f'images/{record["file_name"]} {spec.classes.index(record["label"])}\n'
+                for record in chosen
+                if record['label']
             ]
             if lines:
                 files[name] = ''.join(lines)

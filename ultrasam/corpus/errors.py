@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ultrasam.errors import ConfigError, InputError, OutputError, UltraSamError
+from ultrasam.errors import AnnotationError, ConfigError, InputError, OutputError, UltraSamError
 
 EXIT_OK = 0
 EXIT_USAGE = 2
@@ -21,6 +21,10 @@ class RawFileError(InputError):
 
 class ArchiveError(InputError):
     """An archive that is damaged, or that asks for more than unpacking files into its folder."""
+
+
+class UnsafeNameError(AnnotationError):
+    """An annotation file with file names that lead out of the folder of its images."""
 
 
 class IntegrityError(UltraSamError, RuntimeError):
@@ -62,7 +66,7 @@ def exit_code_of(error: BaseException) -> int:
     """The exit code of a command that ends with this error."""
     if isinstance(error, DataFaultsError):
         return EXIT_DATA
-    if isinstance(error, ArchiveError | IntegrityError):
+    if isinstance(error, ArchiveError | IntegrityError | UnsafeNameError):
         return EXIT_REFUSED
     if isinstance(error, OutputError | OSError):
         return EXIT_ENVIRONMENT

@@ -34,6 +34,7 @@ class RawFrame:
         index: number of the frame in its file, from 0; None for a file of one image.
         groups: groups of this frame beyond those of the item.
         stray: how many pixels of the masks had values that no rule names, by value.
+        changed: how many masks were changed to fit, by what was done.
     """
 
     image: np.ndarray
@@ -41,3 +42,4 @@ class RawFrame:
     index: int | None = None
     groups: Mapping[str, str] = field(default_factory=dict)
     stray: Mapping[str, int] = field(default_factory=Counter)
+    changed: Mapping[str, int] = field(default_factory=Counter)

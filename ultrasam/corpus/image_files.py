@@ -44,13 +44,17 @@ class ImageFolder:
         self._paths: dict[str, Path] = {}
         self.faults: list[tuple[str, str]] = []
         root = os.path.realpath(folder.images)
-        for parent, _, names in os.walk(folder.images):
-            for name in names:
+        for parent, folders, names in os.walk(folder.images):
+            # folders that are links are not walked, but named where they lead out
+            for name in [*(name for name in folders if Path(parent, name).is_symlink()), *names]:
                 path = Path(parent, name)
                 relative = path.relative_to(folder.images).as_posix()
                 real = os.path.realpath(path) if path.is_symlink() else ''
                 if real and not real.startswith(root + os.sep):
                     self.faults.append((relative, 'links that leave their data set'))
+                elif not path.is_file():
+                    # a pipe would keep its reader waiting
+                    self.faults.append((relative, 'images that cannot be read'))
                 else:
                     self._paths[relative] = path
         for name, path in sorted(self._paths.items()):

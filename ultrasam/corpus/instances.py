@@ -28,11 +28,11 @@ def split_instances(structures: Sequence[Structure], rule: Instances) -> tuple[l
     for structure in structures:
         masks = _masks(structure.mask, rule)
         if rule.largest and len(masks) > 1:
-            areas = [int(mask.sum()) for mask in masks]
+            areas = [np.count_nonzero(mask) for mask in masks]
             dropped['not the largest component'] += len(masks) - 1
             masks = [masks[areas.index(max(areas))]]
         found += [Structure(structure.category, mask) for mask in masks]
-    areas = [int(instance.mask.sum()) for instance in found]
+    areas = [np.count_nonzero(instance.mask) for instance in found]
     smallest_share = rule.min_share * max(areas, default=0)
     kept = []
     for instance, area in zip(found, areas, strict=True):
@@ -48,14 +48,36 @@ def split_instances(structures: Sequence[Structure], rule: Instances) -> tuple[l
 def _masks(mask: np.ndarray, rule: Instances) -> list[np.ndarray]:
     from scipy import ndimage
 
-    if not mask.any():
+    window = window_of(mask)
+    if window is None:
         return []
+    # most of a frame is background, which need not be searched
+    part = mask[window]
     if rule.fill_holes:
-        mask = ndimage.binary_fill_holes(mask)
-    if not (rule.components or rule.largest):
-        return [mask]
-    numbered, count = ndimage.label(mask, structure=_EIGHT_NEIGHBOURS)
-    return [numbered == number for number in range(1, count + 1)]
+        part = ndimage.binary_fill_holes(part)
+    count = 1
+    if rule.components or rule.largest:
+        numbered, count = ndimage.label(part, structure=_EIGHT_NEIGHBOURS)
+    if count == 1:
+        return [_placed(part, window, mask.shape) if rule.fill_holes else mask]
+    return [_placed(numbered == number, window, mask.shape) for number in range(1, count + 1)]
+
+
+def _placed(part: np.ndarray, window: tuple[slice, slice], size_hw: tuple[int, ...]) -> np.ndarray:
+    """A part of a mask where it was, background around it."""
+    whole = np.zeros(size_hw, bool)
+    whole[window] = part
+    return whole
+
+
+def window_of(mask: np.ndarray) -> tuple[slice, slice] | None:
+    """Rows and columns of the smallest box around a mask, (H, W), bool; None where it is empty."""
+    rows = np.flatnonzero(mask.any(axis=1))
+    if rows.size == 0:
+        return None
+    high = slice(rows[0], rows[-1] + 1)
+    columns = np.flatnonzero(mask[high].any(axis=0))
+    return high, slice(columns[0], columns[-1] + 1)
 
 
 def lit_sector(image: np.ndarray) -> np.ndarray:
@@ -77,8 +99,12 @@ def lit_sector(image: np.ndarray) -> np.ndarray:
     if count == 0:
         return np.ones(lit.shape, bool)
     largest = np.bincount(numbered.ravel())[1:].argmax() + 1
-    rows, columns = np.nonzero(numbered == largest)
-    hull = cv2.convexHull(np.stack([columns, rows], axis=1).astype(np.int32))
+    part = numbered == largest
+    rows = np.flatnonzero(part.any(axis=1))
+    # no pixel between the ends of a row lies on the hull
+    first, last = part[rows].argmax(axis=1), lit.shape[1] - 1 - part[rows, ::-1].argmax(axis=1)
+    ends = np.stack([np.concatenate([first, last]), np.concatenate([rows, rows])], axis=1)
+    hull = cv2.convexHull(ends.astype(np.int32))
     sector = np.zeros(lit.shape, np.uint8)
     cv2.fillConvexPoly(sector, hull, 1)
     return sector.astype(bool)

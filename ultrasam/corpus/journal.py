@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
+import shutil
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import IO
 
 from ultrasam import __version__
-from ultrasam.atomic import publish_bytes
+from ultrasam.atomic import LOCK_NAME, locked, publish_bytes
+from ultrasam.corpus.errors import EnvironmentFault
+from ultrasam.corpus.manifest import MANIFEST
 from ultrasam.corpus.plan import Item
 from ultrasam.corpus.worker import ItemResult
+from ultrasam.errors import OutputError
 
 _SYNC_EVERY = 64
 
@@ -28,6 +35,7 @@ class Journal:
     """
 
     def __init__(self, path: Path, *, description: Path, published: bool, frames: Path) -> None:
+        self._path = path
         self._frames = frames
         basis = [__version__.encode(), description.read_bytes(), str(published).encode()]
         self._basis = hashlib.sha256(b'\0'.join(basis)).hexdigest()
@@ -51,12 +59,18 @@ class Journal:
         if result.fault:
             return
         line = json.dumps({'mark': self._mark(item), 'result': result.as_dict()})
-        self._file.write(f'{line}\n')
-        self._file.flush()
-        self._since_sync += 1
-        if self._since_sync >= _SYNC_EVERY:
-            os.fsync(self._file.fileno())
-            self._since_sync = 0
+        try:
+            self._file.write(f'{line}\n')
+            self._file.flush()
+            self._since_sync += 1
+            if self._since_sync >= _SYNC_EVERY:
+                os.fsync(self._file.fileno())
+                self._since_sync = 0
+        except OSError as error:
+            raise EnvironmentFault(
+                f'{self._path}: {len(line) + 1:,} bytes cannot be written ({error.strerror}): make room or mend '
+                'permissions, then run again to resume'
+            ) from error
 
     def __enter__(self) -> Journal:
         return self
@@ -64,24 +78,20 @@ class Journal:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._file.close()
+        try:
+            self._file.close()
+        except OSError:
+            # what could not be written before cannot be written now; the first error says more
+            if error is None:
+                raise
 
-    def _read(self, path: Path) -> dict[str, tuple[str, ItemResult | None]]:
-        done: dict[str, tuple[str, ItemResult | None]] = {}
+    def _read(self, path: Path) -> dict[str, tuple[str, ItemResult]]:
         if not path.is_file():
-            return done
-        whole = []
-        for line in path.read_text(encoding='utf-8', errors='replace').splitlines():
-            try:
-                entry = json.loads(line)
-                result = ItemResult(**entry['result'])
-                done[result.key] = (entry['mark'], result)
-                whole.append(line)
-            except (ValueError, KeyError, TypeError):
-                continue
+            return {}
+        lines = list(_whole_lines(path))
         # a line that a kill cut short must not swallow the next; a second kill must not cost the others
-        publish_bytes(path, ''.join(f'{line}\n' for line in whole).encode(), overwrite=True)
-        return done
+        publish_bytes(path, ''.join(f'{line}\n' for line, _, _ in lines).encode(), overwrite=True)
+        return {result.key: (mark, result) for _, mark, result in lines}
 
     def _mark(self, item: Item) -> str:
         """A digest of all on which the result depends."""
@@ -92,3 +102,48 @@ class Journal:
             state = file.path.stat()
             digest.update(f'{file.name}\0{state.st_size}\0{state.st_mtime_ns}\0'.encode())
         return digest.hexdigest()
+
+
+def remove_finished(work: Path, journal: str, dataset: Path) -> None:
+    """Remove what a conversion leaves that was killed after its data set was in place.
+
+    Args:
+        work: folder in which it worked. It is kept while another process uses it, and if a frame of its journal
+            is not published, or one that is published is not in its journal: then it is of another conversion.
+        journal: name of the journal in it.
+        dataset: folder of the data set.
+    """
+    if not work.is_dir() or not (dataset / MANIFEST).is_file():
+        return
+    with contextlib.suppress(OutputError), locked(work):
+        there = {path.name for path in work.iterdir()} - {LOCK_NAME}
+        frames = _frames_in(work / journal)
+        if not there or (frames and frames == _frames_of(dataset)):
+            shutil.rmtree(work, ignore_errors=True)
+
+
+def _frames_in(journal: Path) -> Counter[str]:
+    """SHA-256 of each frame of a journal."""
+    if not journal.is_file():
+        return Counter()
+    results = {result.key: result for _, _, result in _whole_lines(journal)}
+    return Counter(str(record.get('sha256')) for result in results.values() for record in result.frames)
+
+
+def _frames_of(dataset: Path) -> Counter[str] | None:
+    """SHA-256 of each image of a data set; None if its manifest is damaged."""
+    try:
+        files = json.loads((dataset / MANIFEST).read_text(encoding='utf-8'))['files']
+        return Counter(digest for name, digest in files.items() if name.startswith('images/'))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+def _whole_lines(path: Path) -> Iterator[tuple[str, str, ItemResult]]:
+    """Lines of a journal that were not cut short: text, mark and result."""
+    for line in path.read_text(encoding='utf-8', errors='replace').splitlines():
+        try:
+            entry = json.loads(line)
+            yield line, entry['mark'], ItemResult(**entry['result'])
+        except (ValueError, KeyError, TypeError):
+            continue

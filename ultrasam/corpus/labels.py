@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import singledispatch
 from typing import Any
 
@@ -12,7 +12,7 @@ import numpy as np
 from ultrasam.corpus.errors import RawFileError
 from ultrasam.corpus.frames import Structure
 from ultrasam.corpus.patterns import fill
-from ultrasam.corpus.words import Colours, Nonzero, Outline, Threshold, Values
+from ultrasam.corpus.words import Colours, EachValue, Nonzero, Outline, Threshold, Values
 
 _MOST_NAMED = 8
 Labelled = tuple[list[Structure], Counter[str]]
@@ -81,9 +81,21 @@ def _(rule: Values, values: np.ndarray, groups: Mapping[str, str], name: str) ->
     of_category: dict[str, list[int]] = {}
     for value, category in rule.names.items():
         of_category.setdefault(category, []).append(value)
-    masks = ((category, np.isin(gray, values)) for category, values in of_category.items())
+    masks = ((category, _is_any(gray, values)) for category, values in of_category.items())
     structures = [Structure(fill(category, groups), mask) for category, mask in masks if mask.any()]
-    return structures, _counted(gray, ~np.isin(gray, [*rule.names, *rule.background]))
+    return structures, _counted(gray, ~_is_any(gray, [*rule.names, *rule.background]))
+
+
+@apply_rule.register
+def _(rule: EachValue, values: np.ndarray, groups: Mapping[str, str], name: str) -> Labelled:
+    gray = as_gray(values, name)
+    found = np.unique(gray[gray != 0])
+    if found.size > rule.most:
+        raise RawFileError(
+            f'{name}: {found.size} values where at most {rule.most} are described; no label map'
+        )
+    category = fill(rule.category, groups)
+    return [Structure(category, gray == value) for value in found], Counter()
 
 
 @apply_rule.register
@@ -161,6 +173,14 @@ def fill_outline(curve: np.ndarray) -> np.ndarray:
 
 def _one(category: str, mask: np.ndarray, groups: Mapping[str, str]) -> list[Structure]:
     return [Structure(fill(category, groups), mask)] if mask.any() else []
+
+
+def _is_any(gray: np.ndarray, values: Iterable[int]) -> np.ndarray:
+    """Where a map has one of some values, compared one by one: they are few, and numpy's set search is slow."""
+    found = np.zeros(gray.shape, bool)
+    for value in values:
+        found |= gray == value
+    return found
 
 
 def _counted(values: np.ndarray, where: np.ndarray) -> Counter[str]:

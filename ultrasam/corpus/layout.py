@@ -14,6 +14,7 @@ from ultrasam.errors import AnnotationError, ConfigError, InputError
 
 PARTS = ('train', 'val', 'test')
 STATISTICS = 'statistics'
+NEAR_DUPLICATES = 'near_duplicates'
 Track = Callable[[Sequence[Any], str], Iterable[Any]]
 """Passes items on, one by one, and may show how far it is; the text says what is done with them."""
 _DRIVE = re.compile('[A-Za-z]:')
@@ -68,9 +69,9 @@ class DatasetFolder:
         try:
             content = json.loads(path.read_text(encoding='utf-8'))
             files = content['files']
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise AnnotationError(f'{path} is damaged ({error}): convert the data set again') from error
-        if not isinstance(files, dict):
+        if not isinstance(files, dict) or not all(isinstance(digest, str) for digest in files.values()):
             raise AnnotationError(f'{path} is damaged (its files are no table): convert the data set again')
         return dict(content)
 
@@ -114,7 +115,7 @@ def open_corpus(root: Path) -> Corpus:
             return Corpus(root, (folder,), ())
     datasets, skipped = [], []
     for path in sorted(root.iterdir(), key=lambda path: path.name):
-        if not path.is_dir() or path.name.startswith('.') or path.name == STATISTICS:
+        if not path.is_dir() or path.name.startswith('.') or path.name in (STATISTICS, NEAR_DUPLICATES):
             continue
         folder = DatasetFolder(path.name, path)
         if folder.coco_path().is_file():
@@ -149,6 +150,17 @@ def name_fault(name: object) -> str:
     """
     if not isinstance(name, str) or not name:
         return 'is no text'
+    if fault := unsafe_name_fault(name):
+        return fault
+    path = PurePosixPath(name)
+    if not path.parts:
+        return 'is no file'
+    # ./a.png and a.png are one file: they would be two images of one content
+    return '' if path.as_posix() == name else 'is not written plainly'
+
+
+def unsafe_name_fault(name: str) -> str:
+    """Why a file name could reach a file outside the folder of the images, or nothing."""
     if any(ord(letter) < 32 for letter in name) or '\\' in name or _DRIVE.match(name):
         return 'has a control character, a backslash or a drive in it'
     path = PurePosixPath(name)

@@ -33,6 +33,7 @@ class Counts:
         left_out: files and frames that are not used, by reason.
         dropped: instances that were dropped, by reason.
         stray: mask pixels with values that no rule names, by value.
+        changed: masks that were changed to fit, by what was done.
         unused: files of the source that the description does not mention.
         known_faults: images of the release that are known to be unusable, by reason.
     """
@@ -45,6 +46,7 @@ class Counts:
     left_out: Counter[str] = field(default_factory=Counter)
     dropped: Counter[str] = field(default_factory=Counter)
     stray: Counter[str] = field(default_factory=Counter)
+    changed: Counter[str] = field(default_factory=Counter)
     unused: int = 0
     known_faults: Counter[str] = field(default_factory=Counter)
 
@@ -67,6 +69,7 @@ def count_records(spec: DatasetSpec, records: Sequence[Mapping[str, Any]]) -> Co
         counts.categories.update(names[found['category_id'] - 1] for found in record['objects'])
         counts.dropped.update(record['dropped'])
         counts.stray.update(record['stray'])
+        counts.changed.update(record['changed'])
         if record['label']:
             counts.labels[record['label']] += 1
     return counts
@@ -119,7 +122,7 @@ def verify_dataset(folder: Path) -> dict[str, Any]:
     try:
         manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text(encoding='utf-8'))
         listed: dict[str, str] = manifest['files']
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise IntegrityError(
             f'{folder / MANIFEST}: missing or damaged ({error}). Convert it again'
         ) from error

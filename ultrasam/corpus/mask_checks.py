@@ -1,20 +1,22 @@
-"""Checks of masks in bulk: pycocotools never sees one of them."""
+"""Checks of masks in bulk: pycocotools sees polygons alone, and those only once they are known to be harmless."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
+from pycocotools import mask as coco_mask
 
-from ultrasam.corpus.run_lengths import MOST_PIXELS, measure_masks
+from ultrasam.corpus.run_lengths import MOST_PIXELS, measure_masks, measure_runs
 
 # letters of run lengths that are looked at together: enough for numpy, few enough for its caches
 _BATCH = 1 << 17
 # a coordinate may lie this far outside, where tools draw to the far edge of the last pixel
 _MARGIN = 1.0
 _FEWEST_COORDINATES = 6
+# pixels by which a box may differ: of run lengths, and of polygons, whose tools give that of the coordinates
+_BOX_SLACK, _POLYGON_BOX_SLACK = 0.5, 1.5
 _Found = tuple[Any, str]
 
 
@@ -45,9 +47,9 @@ class MaskChecks:
                 yield id_, 'masks of another size than their image'
             elif isinstance(counts, str):
                 self._wait(id_, counts, size, annotation.get('bbox'), annotation.get('area'))
-            elif fault := _uncompressed_fault(counts, size):
+            elif fault := _uncompressed_fault(counts, size) or _runs_fault(counts, size, annotation):
                 yield id_, fault
-        elif fault := _polygons_fault(segmentation, size):
+        elif fault := _polygons_fault(segmentation, size) or _drawn_fault(segmentation, size, annotation):
             yield id_, fault
         if self._letters >= _BATCH:
             yield from self.finish()
@@ -71,14 +73,41 @@ class MaskChecks:
                 yield id_, 'masks without a pixel'
             elif measures.areas[place] != area:
                 yield id_, 'areas that are not those of the mask'
-            elif not _is_box(box) or np.abs(measures.boxes_xywh[place] - np.array(box)).max() > 0.5:
+            elif not _is_box_of(measures.boxes_xywh[place], box, _BOX_SLACK):
                 yield id_, 'boxes that are not those of the mask'
             else:
                 self._good.add(mark)
 
 
-def _is_box(box: Any) -> bool:
-    return isinstance(box, list) and len(box) == 4 and all(isinstance(value, int | float) for value in box)
+def _is_box_of(found: np.ndarray, box: Any, slack: float) -> bool:
+    is_box = isinstance(box, list) and len(box) == 4 and all(isinstance(value, int | float) for value in box)
+    return is_box and bool(np.abs(found - np.array(box, np.float64)).max() <= slack)
+
+
+def _runs_fault(counts: Any, size_hw: tuple[int, int], annotation: Mapping[str, Any]) -> str:
+    area, box = measure_runs(counts, size_hw)
+    if annotation.get('area') != area:
+        return 'areas that are not those of the mask'
+    is_box = _is_box_of(box, annotation.get('bbox'), _BOX_SLACK)
+    return '' if is_box else 'boxes that are not those of the mask'
+
+
+def _drawn_fault(polygons: Any, size_hw: tuple[int, int], annotation: Mapping[str, Any]) -> str:
+    """Compare area and box with the polygons as pixels; tools that measure coordinates differ by up to the outline."""
+    rle = coco_mask.merge(coco_mask.frPyObjects(polygons, *size_hw))
+    pixels, area = int(coco_mask.area(rle)), annotation.get('area')
+    if not pixels:
+        return 'masks without a pixel'
+    if not isinstance(area, int | float) or abs(area - pixels) > _outline(polygons):
+        return 'areas that are not those of the mask'
+    is_box = _is_box_of(coco_mask.toBbox(rle), annotation.get('bbox'), _POLYGON_BOX_SLACK)
+    return '' if is_box else 'boxes that are not those of the mask'
+
+
+def _outline(polygons: list[list[float]]) -> float:
+    """Length of the outlines in pixels, closed."""
+    points = [np.array(polygon, np.float64).reshape(-1, 2) for polygon in polygons]
+    return float(sum(np.hypot(*(one - np.roll(one, 1, axis=0)).T).sum() for one in points))
 
 
 def _uncompressed_fault(counts: Any, size_hw: tuple[int, int]) -> str:
@@ -93,11 +122,14 @@ def _uncompressed_fault(counts: Any, size_hw: tuple[int, int]) -> str:
 def _polygons_fault(polygons: Any, size_hw: tuple[int, int]) -> str:
     if not isinstance(polygons, list) or not polygons:
         return 'annotations without a mask'
+    if size_hw[0] * size_hw[1] > MOST_PIXELS:
+        return 'masks that leave their image'
     for polygon in polygons:
         if not isinstance(polygon, list) or len(polygon) < _FEWEST_COORDINATES or len(polygon) % 2:
             return 'polygons of fewer than three points'
-        if not all(isinstance(value, int | float) and math.isfinite(value) for value in polygon):
-            return 'polygons with coordinates that are no numbers'
+        # a comparison, since whole numbers of any length are finite, and too large for a float
+        if not all(isinstance(value, int | float) and abs(value) < MOST_PIXELS for value in polygon):
+            return 'polygons with coordinates that are no pixels'
         x, y = polygon[::2], polygon[1::2]
         outside = min(*x, *y) < -_MARGIN or max(x) > size_hw[1] + _MARGIN or max(y) > size_hw[0] + _MARGIN
         if outside:

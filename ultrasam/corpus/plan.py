@@ -118,11 +118,18 @@ class _Planner:
                 continue
             if item is not None:
                 items.extend(_shared_out(self.spec, item))
-        for index in (*self.tables, *self.rows.values()):
-            if index.without_item:
-                self.left_out[f'rows of {index.pattern} without an image'] += index.without_item
+        self._note_tables()
         unused = sorted(set(self.tree.files) - self.used, key=natural_key)
         return Plan(tuple(items), tuple(self.faults), self.left_out, tuple(unused))
+
+    def _note_tables(self) -> None:
+        """Count tables that are not there, and rows without an image: once, though a file may serve twice."""
+        left: dict[str, int] = {}
+        for index in (*self.tables, *self.rows.values()):
+            if not index.files:
+                self.left_out[f'no table {index.pattern}, so that what it tells is not known'] += 1
+            left[index.pattern] = max(left.get(index.pattern, 0), index.without_item)
+        self.left_out.update({f'rows of {name} without an image': n for name, n in left.items() if n})
 
     def _unique_images(self) -> dict[str, SourceFile]:
         images: dict[str, SourceFile] = {}
@@ -166,7 +173,7 @@ class _Planner:
         """The item of an image, or None where the description leaves it out."""
         groups = dict(image.groups)
         for table, index in zip(self.spec.tables, self.tables, strict=True):
-            taken = _take(table, index.of(groups))
+            taken = _take(table, index.of(groups), is_there=bool(index.files))
             if taken is None:
                 self.left_out[f'no row in {table.pattern}'] += 1
                 return None
@@ -200,8 +207,10 @@ def make_plan(spec: DatasetSpec, tree: RawTree) -> Plan:
     return _Planner(spec, tree).run()
 
 
-def _take(table: Any, rows: list[Row]) -> dict[str, str] | None:
+def _take(table: Any, rows: list[Row], *, is_there: bool) -> dict[str, str] | None:
     """The groups that a table gives; None: leave the image out."""
+    if not is_there:
+        return dict.fromkeys(table.take, '')
     if not rows and table.absent != 'fault':
         return None if table.absent == 'skip' else dict.fromkeys(table.take, '')
     if not rows:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -24,7 +24,7 @@ class FinishedFrame:
     """A frame as it will be published.
 
     Args:
-        image: (H, W, 3), uint8, RGB.
+        image: (H, W) or (H, W, 3), uint8, gray or RGB.
         instances: one structure each, never empty.
         index: number of the frame in its file; None for a file of one image.
         subject: patient or recording.
@@ -32,6 +32,7 @@ class FinishedFrame:
         label: image-level class; '' if there is none.
         stray: pixels with values that no rule names.
         dropped: instances that were dropped, by reason.
+        changed: masks that were changed to fit, by what was done.
     """
 
     image: np.ndarray
@@ -42,10 +43,11 @@ class FinishedFrame:
     label: str
     stray: Counter[str]
     dropped: Counter[str]
+    changed: Counter[str]
 
 
-def read_frames(spec: DatasetSpec, item: Item) -> Iterator[FinishedFrame | None]:
-    """Frames of an item in their order; None for one that is left out because it has no objects.
+def read_frames(spec: DatasetSpec, item: Item) -> Iterator[FinishedFrame | str]:
+    """Frames of an item in their order; for one that is left out, why.
 
     Raises:
         RawFileError: a file that cannot be used.
@@ -80,28 +82,32 @@ def raw_frames(spec: DatasetSpec, item: Item) -> Iterator[RawFrame]:
             image = stack.read(number)
             structures: list[Structure] = []
             stray: Counter[str] = Counter()
+            changed: Counter[str] = Counter()
             for annotation in annotations:
                 found, unknown = annotation.read(number, image.shape[:2])
                 structures += found
                 stray += unknown
+                changed += annotation.changes(number)
             index = None if stack.is_single else number
-            yield RawFrame(image, tuple(structures), index, stack.groups(number), stray)
+            yield RawFrame(image, tuple(structures), index, stack.groups(number), stray, changed)
 
 
-def _finished(spec: DatasetSpec, item: Item, frame: RawFrame) -> FinishedFrame | None:
+def _finished(spec: DatasetSpec, item: Item, frame: RawFrame) -> FinishedFrame | str:
     structures = frame.structures
+    if structures and spec.min_marked and _marked_share(structures) < spec.min_marked:
+        return f'less than {spec.min_marked:.1%} of the frame is marked'
     if spec.clip != 'no':
         structures = clip_structures(structures, frame.image, spec.clip)
     rule = spec.test_instances if item.part == 'test' and spec.test_instances else spec.instances
     instances, dropped = split_instances(structures, rule)
     if not instances and spec.empty == 'skip':
-        return None
+        return 'no objects'
     groups = {**item.groups, **frame.groups}
     label = fill(spec.label, groups) if spec.label else ''
     if label and label not in spec.classes:
         raise RawFileError(f'{item.key}: of class {label!r}, which is none of {spec.classes}')
     return FinishedFrame(
-        image=_as_rgb(_turned(frame.image, spec.turn)),
+        image=np.ascontiguousarray(_turned(frame.image, spec.turn)),
         instances=tuple(replace(one, mask=_turned(one.mask, spec.turn)) for one in instances),
         index=frame.index,
         subject=item.frames.name if spec.subject is None else fill(spec.subject, groups),
@@ -109,14 +115,15 @@ def _finished(spec: DatasetSpec, item: Item, frame: RawFrame) -> FinishedFrame |
         label=label,
         stray=Counter(frame.stray),
         dropped=dropped,
+        changed=Counter(frame.changed),
     )
+
+
+def _marked_share(structures: Sequence[Structure]) -> float:
+    return float(np.any([one.mask for one in structures], axis=0).mean())
 
 
 def _turned(values: np.ndarray, turn: Any) -> np.ndarray:
     if turn == 'half':
         return values[::-1, ::-1]
     return values[::-1] if turn == 'upside_down' else values
-
-
-def _as_rgb(image: np.ndarray) -> np.ndarray:
-    return np.ascontiguousarray(image if image.ndim == 3 else np.repeat(image[..., None], 3, axis=2))

@@ -1,58 +1,40 @@
-"""Facts about the data sets that tools on a whole corpus need: the organ, and which of them are one release."""
+"""Facts of the descriptions that tools on a whole corpus need: organs, and which data sets share their patients."""
 
 from __future__ import annotations
 
-# By the name of a data set. A structure that several organs share a view with counts for each of them.
-ORGANS: dict[str, tuple[str, ...]] = {
-    '105US': ('liver',),
-    'ACOUSLIC': ('fetus',),
-    'ASUS': ('spine',),
-    'AUL': ('liver',),
-    'AbdomenUS': ('liver', 'kidney', 'pancreas', 'vessel', 'adrenal', 'gallbladder', 'bone', 'spleen'),
-    'BUID': ('breast',),
-    'BUS': ('breast',),
-    'BUS-UCLM': ('breast',),
-    'BUSBRA': ('breast',),
-    'BUSI': ('breast',),
-    'BUS_UC': ('breast',),
-    'BrEaST-Lesions_USG-images_and_masks-Dec-15-2023': ('breast',),
-    'CAMUS': ('heart',),
-    'Common Carotid Artery Ultrasound Images': ('vessel',),
-    'DDTI': ('thyroid',),
-    'EchoCP2': ('heart',),
-    'EchoNet-Dynamic': ('heart',),
-    'FALLMUD': ('muscle',),
-    'FASS': ('fetus',),
-    'FH-PS-AOP': ('fetus', 'pelvis'),
-    'Fast-U-Net': ('fetus',),
-    'GIST514-DB': ('digestive tract',),
-    'HC': ('fetus',),
-    'LUSS_phantom': ('lung',),
-    'MMOTU_2d': ('ovary',),
-    'MMOTU_3d': ('ovary',),
-    'MUP': ('prostate',),
-    'MicroSeg': ('prostate',),
-    'S1': ('breast',),
-    'STMUS_NDA': ('muscle',),
-    'STU-Hospital': ('breast',),
-    'TG3K': ('thyroid',),
-    'TN3K': ('thyroid',),
-    'TNSCUI': ('thyroid',),
-    'UBPD': ('nerve', 'vessel', 'muscle'),
-    'brachial_plexus': ('nerve',),
-    'cardiacUDC': ('heart',),
-    'echonetpediatric': ('heart',),
-    'kidneyUS': ('kidney',),
-    'regPro': ('prostate',),
-    'segthy-dataset': ('thyroid', 'vessel'),
-    'thyroidultrasoundcineclip': ('thyroid',),
-    'ultrasound-nerve-segmentation': ('nerve',),
-}
+from functools import lru_cache
+from pathlib import Path
 
-# Data sets that name the same patients: their subjects are one set.
-SAME_PATIENTS: dict[str, str] = {'MUP': 'MicroSeg'}
+from ultrasam.corpus.loading import list_descriptions, load_spec
+from ultrasam.corpus.spec import DatasetSpec
+from ultrasam.errors import ConfigError
+
+
+@lru_cache(maxsize=1)
+def described() -> dict[str, DatasetSpec]:
+    """Descriptions of this project by the names of their data sets.
+
+    Raises:
+        ConfigError: they are neither in a checkout around this package nor installed with it.
+    """
+    package = Path(__file__).resolve().parents[1]
+    places = (package.parent / 'datasets' / 'us43d', package / '.mim' / 'datasets' / 'us43d')
+    for folder in places:
+        if folder.is_dir():
+            specs = (load_spec(path) for path in list_descriptions(folder).values())
+            return {spec.name: spec for spec in specs}
+    raise ConfigError(
+        f'no descriptions of data sets in {" or ".join(map(str, places))}: run this from a checkout of the project'
+    )
+
+
+def organs_of(dataset: str) -> tuple[str, ...]:
+    """Organs that a data set shows; none where that is not known, since no description is of this name."""
+    spec = described().get(dataset)
+    return () if spec is None else spec.organs
 
 
 def release_of(dataset: str) -> str:
-    """The name under which the subjects of a data set are known; that of another where both are one release."""
-    return SAME_PATIENTS.get(dataset, dataset)
+    """The name under which the patients of a data set are known; that of another where both are one release."""
+    spec = described().get(dataset)
+    return dataset if spec is None else spec.patients_of or dataset

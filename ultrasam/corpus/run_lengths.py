@@ -77,6 +77,27 @@ def measure_masks(counts: Sequence[str], sizes_hw: np.ndarray) -> MaskMeasures:
     return MaskMeasures(is_valid, areas, boxes)
 
 
+def measure_runs(runs: Sequence[int], size_hw: tuple[int, int]) -> tuple[int, np.ndarray]:
+    """Area and box of a mask by its run lengths, which are whole, not negative, and fill the image.
+
+    Args:
+        runs: of background and object in turn, down the columns, in pixels.
+        size_hw: pixels.
+
+    Returns:
+        Area, and box (4,), xywh, int, pixels; zeros where the mask is empty.
+
+    Example:
+        >>> measure_runs([5, 2, 5], (4, 3))
+        (2, array([1, 1, 1, 2]))
+    """
+    if not runs:
+        return 0, np.zeros(4, np.int64)
+    lengths = np.array(runs, np.int64)
+    areas, boxes = _areas_and_boxes(lengths, np.zeros(len(runs), np.int64), np.array([size_hw[0]]))
+    return int(areas[0]), boxes[0]
+
+
 def _numbers(codes: np.ndarray, owner_of_letter: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Signed numbers, the mask of each, and the masks with one that is too long."""
     last = np.flatnonzero((codes & _MORE) == 0)

@@ -6,6 +6,7 @@ A description is a file in ``datasets/us43d`` with one constant, ``SPEC``, and a
         name='BUSI',                                  # of the output folder and of its files
         title='Dataset of breast ultrasound images',
         homepage='https://...', licence='...', citation='...', access='open',
+        organs=('breast',), application='lesions, benign or malignant',
         categories=(Category('breast_nodule', 'nodule'),),   # ids 1, 2, ... in this order
         frames=ImageFiles('{label:benign|malignant}/{label} ({n}).png'),
         annotations=(
@@ -85,6 +86,8 @@ class Table:
         on: the template, filled with the groups of an item, that a column must equal.
         take: column of each new group.
         absent: what an item without a row is: a fault, left out and counted, or one whose groups are empty.
+        missing: what it is that no file matches: a fault, or, for a table that not every copy of a release has,
+            groups that are empty for every item, which the report says.
         form: as for :class:`Rows`.
         columns: as for :class:`Rows`.
         delimiter: as for :class:`Rows`.
@@ -95,6 +98,7 @@ class Table:
     on: Mapping[str, str]
     take: Mapping[str, str]
     absent: Literal['fault', 'empty', 'skip'] = 'fault'
+    missing: Literal['fault', 'empty'] = 'fault'
     form: TableForm = 'csv'
     columns: tuple[str, ...] = ()
     delimiter: str | None = ','
@@ -181,6 +185,9 @@ class DatasetSpec:
         licence: under which it is released; empty if none is stated.
         citation: the paper to cite.
         access: how it is obtained.
+        organs: that the images show, each by the one name that all descriptions have for it.
+        application: what the structures are outlined for, or what the images are of, in a few words.
+        patients_of: name of the data set whose patients these are, where both are one release.
         categories: classes of structure, in the order of their ids.
         frames: where the images are.
         annotations: where the masks are; all of them count.
@@ -195,6 +202,8 @@ class DatasetSpec:
             written.
         series: template put into the file names between name and number, which then starts again from 0.
         empty: whether images without objects are kept, or left out and counted.
+        min_marked: smallest share of the pixels of a frame that must be marked; below it the frame is left out and
+            counted, since its marks are slips.
         turn: how image and mask are turned alike: ``'half'`` = by 180 degrees, ``'upside_down'`` = rows reversed.
         clip: clear mask pixels outside the hull of the lit sector (``'sector'``), or wherever the image is 0
             (``'black'``).
@@ -218,6 +227,9 @@ class DatasetSpec:
     access: str
     categories: tuple[Category, ...]
     frames: FrameFiles
+    organs: tuple[str, ...] = ()
+    application: str = ''
+    patients_of: str = ''
     annotations: tuple[AnnotationFiles, ...] = ()
     archives: tuple[str, ...] = ()
     tables: tuple[Table, ...] = ()
@@ -229,6 +241,7 @@ class DatasetSpec:
     classes: tuple[str, ...] = ()
     series: str = ''
     empty: Literal['keep', 'skip'] = 'keep'
+    min_marked: float = 0.0
     turn: Literal['no', 'half', 'upside_down'] = 'no'
     clip: Literal['no', 'sector', 'black'] = 'no'
     instances: Instances = Instances()

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ultrasam.atomic import publish_json
 from ultrasam.corpus.coco_files import CocoContent, publish_coco, read_coco
-from ultrasam.corpus.layout import Corpus, DatasetFolder, Track, open_corpus, untracked
+from ultrasam.corpus.layout import Corpus, Track, open_corpus, untracked
+from ultrasam.corpus.near_duplicates.exclusion import read_excluded
 from ultrasam.corpus.partition import Unit, choose_validation, rank_of
-from ultrasam.corpus.releases import release_of
+from ultrasam.corpus.subjects import SubjectFacts, gather_subjects, subject_of
 from ultrasam.errors import AnnotationError, ConfigError, OutputError
 
 Key = tuple[str, str]
@@ -56,6 +57,7 @@ class DatasetSplit:
         one_sided: categories that are not in both parts, since their units are too few.
         also_tested: images whose subject is in an official test part too, or shares an image with one.
         dropped: how many of these are in no part, as asked.
+        excluded: images in no part since ``excluded_images.json`` lists them.
         given: whether a split file decided.
         notes: what was mended while its files were read.
     """
@@ -67,28 +69,9 @@ class DatasetSplit:
     one_sided: list[str] = field(default_factory=list)
     also_tested: int = 0
     dropped: int = 0
+    excluded: int = 0
     given: bool = False
     notes: list[str] = field(default_factory=list)
-
-
-@dataclass
-class _Facts:
-    """What a choice needs to know of a data set: subjects with their images, categories and digests."""
-
-    folder: DatasetFolder
-    unit: str
-    images: Counter[str] = field(default_factory=Counter)
-    categories: dict[str, set[int]] = field(default_factory=dict)
-    digests: dict[str, list[str]] = field(default_factory=dict)
-    names: dict[int, str] = field(default_factory=dict)
-    test_subjects: Counter[str] = field(default_factory=Counter)
-    test_digests: dict[str, list[str]] = field(default_factory=dict)
-    tested: set[str] = field(default_factory=set)
-    notes: list[str] = field(default_factory=list)
-
-    @property
-    def release(self) -> str:
-        return release_of(self.folder.name)
 
 
 @dataclass(frozen=True)
@@ -98,7 +81,7 @@ class _Given:
     part_of: Mapping[str, str]
     is_complete: bool
 
-    def part(self, subject: str, one: _Facts) -> str:
+    def part(self, subject: str, one: SubjectFacts) -> str:
         if subject not in self.part_of and self.is_complete:
             raise AnnotationError(
                 f'the split file of {one.folder.name} does not name the subject {subject!r}: name all of them, or '
@@ -107,22 +90,13 @@ class _Given:
         return self.part_of.get(subject, 'train')
 
 
-def subject_of(image: Mapping[str, Any]) -> str:
-    """The subject of an image; where none is known its source file, or the image itself."""
-    for key in ('subject', 'source_file', 'file_name'):
-        value = image.get(key)
-        if value is not None and value != '':
-            return str(value)
-    return ''
-
-
 def split_corpus(
     root: Path, options: SplitOptions = STANDARD_SPLIT, *, track: Track = untracked
 ) -> tuple[Corpus, list[DatasetSplit]]:
     """Write ``train.NAME__coco.json`` and ``val.NAME__coco.json`` for each data set of a root.
 
     Subjects are never parted, nor are subjects that share an image, in whichever data set. A part without images
-    is not written; the result tells.
+    is not written; the result tells. Images that ``ROOT/excluded_images.json`` lists are in neither part.
 
     Args:
         root: folder of all data sets.
@@ -133,7 +107,7 @@ def split_corpus(
         What the root holds, and what became of each data set, by name.
 
     Raises:
-        AnnotationError: an annotation or split file that cannot be used.
+        AnnotationError: an annotation or split file, or the list of excluded images, that cannot be used.
         ConfigError: options that make no sense.
         InputError: there is no data set.
         OutputError: a part is there already with other content, or cannot be written.
@@ -143,63 +117,24 @@ def split_corpus(
             f'train_percent={options.train_percent}: give a share between 0 and 1, such as 0.95'
         )
     corpus = open_corpus(root)
-    facts = [_gather(folder) for folder in track(corpus.datasets, 'read')]
+    excluded = read_excluded(root)
+    facts = [gather_subjects(folder) for folder in track(corpus.datasets, 'read')]
     _mark_tested(facts)
     given = _read_given(facts, options)
     part_of = _choose(facts, given, options)
     if options.written is not None:
         _write_given(facts, part_of, options.written, options)
     splits = [
-        _write_parts(one, part_of, options, given=one.folder.name in given) for one in track(facts, 'split')
+        _write_parts(
+            one,
+            part_of,
+            options,
+            given=one.folder.name in given,
+            excluded=excluded.get(one.folder.name, {}),
+        )
+        for one in track(facts, 'split')
     ]
     return corpus, splits
-
-
-def _gather(folder: DatasetFolder) -> _Facts:
-    test_path = folder.coco_path('test')
-    content = read_coco(folder.coco_path(), allow_empty=test_path.is_file())
-    digest_of = folder.image_digests()
-    known = folder.manifest().get('subject_known')
-    if known is None:
-        known = any(image.get('subject') not in (None, image.get('source_file')) for image in content.images)
-    facts = _Facts(folder, 'subject' if known else 'source file', notes=list(content.notes))
-    subject_by_id = _count_images(content, digest_of, facts.images, facts.digests)
-    facts.categories = {subject: set() for subject in facts.images}
-    for annotation in content.annotations:
-        facts.categories[subject_by_id[annotation['image_id']]].add(annotation['category_id'])
-    facts.names = {category['id']: category['name'] for category in content.categories}
-    if test_path.is_file():
-        test = read_coco(test_path, allow_empty=True)
-        _check_same_categories(content, test)
-        _count_images(test, digest_of, facts.test_subjects, facts.test_digests)
-        facts.notes += test.notes
-    return facts
-
-
-def _count_images(
-    content: CocoContent, digest_of: Mapping[str, str], images: Counter[str], digests: dict[str, list[str]]
-) -> dict[int, str]:
-    """Add the images of a file to the counts of their subjects; gives the subject of each image id."""
-    subject_by_id = {}
-    for image in content.images:
-        subject = subject_of(image)
-        subject_by_id[image['id']] = subject
-        images[subject] += 1
-        digest = digest_of.get(image['file_name'])
-        if digest:
-            digests.setdefault(subject, []).append(digest)
-    return subject_by_id
-
-
-def _check_same_categories(main: CocoContent, test: CocoContent) -> None:
-    def table(content: CocoContent) -> dict[int, str]:
-        return {category['id']: category['name'] for category in content.categories}
-
-    if table(main) != table(test):
-        raise AnnotationError(
-            f'{test.path} has the categories {table(test)}, {main.path.name} has {table(main)}: '
-            'the files of a data set must have the same. Convert it again'
-        )
 
 
 class _Joined:
@@ -221,7 +156,7 @@ class _Joined:
         self._above[self.root(one)] = self.root(other)
 
 
-def _choose(facts: list[_Facts], given: Mapping[str, _Given], options: SplitOptions) -> dict[Key, str]:
+def _choose(facts: list[SubjectFacts], given: Mapping[str, _Given], options: SplitOptions) -> dict[Key, str]:
     """The part of each subject: ``'train'``, ``'val'``, or empty for one that is dropped."""
     joined = _Joined()
     for one in facts:
@@ -259,7 +194,7 @@ def _choose(facts: list[_Facts], given: Mapping[str, _Given], options: SplitOpti
     return part_of
 
 
-def _mark_tested(facts: Sequence[_Facts]) -> None:
+def _mark_tested(facts: Sequence[SubjectFacts]) -> None:
     """Note the subjects that are in an official test part, or one of whose images is, in whichever data set."""
     subjects = {(one.release, subject) for one in facts for subject in one.test_subjects}
     digests = {digest for one in facts for found in one.test_digests.values() for digest in found}
@@ -271,7 +206,7 @@ def _mark_tested(facts: Sequence[_Facts]) -> None:
         }
 
 
-def _read_given(facts: Iterable[_Facts], options: SplitOptions) -> dict[str, _Given]:
+def _read_given(facts: Iterable[SubjectFacts], options: SplitOptions) -> dict[str, _Given]:
     """What split files say, by data set."""
     if options.given is None:
         return {}
@@ -290,11 +225,11 @@ def _read_given(facts: Iterable[_Facts], options: SplitOptions) -> dict[str, _Gi
     return given
 
 
-def _read_split_file(path: Path, one: _Facts) -> _Given:
+def _read_split_file(path: Path, one: SubjectFacts) -> _Given:
     try:
         content = json.loads(path.read_text(encoding='utf-8'))
-        listed = {part: [str(subject) for subject in content.get(part, ())] for part in ('train', 'val')}
-    except (OSError, ValueError, AttributeError, TypeError) as error:
+        listed = {part: _subjects(content.get(part, [])) for part in ('train', 'val')}
+    except (OSError, ValueError, AttributeError, RecursionError) as error:
         raise AnnotationError(
             f'{path} is damaged ({error}): it must be {{"train": [...], "val": [...]}} with lists of subjects'
         ) from error
@@ -309,8 +244,14 @@ def _read_split_file(path: Path, one: _Facts) -> _Given:
     return _Given(part_of, is_complete=bool(listed['train']))
 
 
+def _subjects(value: Any) -> list[str]:
+    if not isinstance(value, list):
+        raise ValueError(f'{value!r} is no list')
+    return [str(subject) for subject in value]
+
+
 def _write_given(
-    facts: list[_Facts], part_of: Mapping[Key, str], folder: Path, options: SplitOptions
+    facts: list[SubjectFacts], part_of: Mapping[Key, str], folder: Path, options: SplitOptions
 ) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -327,14 +268,23 @@ def _write_given(
 
 
 def _write_parts(
-    one: _Facts, part_of: Mapping[Key, str], options: SplitOptions, *, given: bool
+    one: SubjectFacts,
+    part_of: Mapping[Key, str],
+    options: SplitOptions,
+    *,
+    given: bool,
+    excluded: Container[str],
 ) -> DatasetSplit:
     content = read_coco(one.folder.coco_path(), allow_empty=True)
     part_by_id = {image['id']: part_of[one.release, subject_of(image)] for image in content.images}
     split = DatasetSplit(one.folder.name, one.unit, given=given, notes=one.notes)
+    split.dropped = sum(not part for part in part_by_id.values())
+    for image in content.images:
+        if image['file_name'] in excluded and part_by_id[image['id']]:
+            part_by_id[image['id']] = ''
+            split.excluded += 1
     split.images.update(part for part in part_by_id.values() if part)
     split.also_tested = sum(one.images[subject] for subject in one.tested)
-    split.dropped = sum(not part for part in part_by_id.values())
     split.subjects.update(part for s in one.images if (part := part_of[one.release, s]))
     split.images['test'] = one.test_subjects.total()
     split.subjects['test'] = len(one.test_subjects)

@@ -13,8 +13,8 @@ from typing import Any
 
 from ultrasam.corpus.coco_files import CocoContent, read_coco
 from ultrasam.corpus.layout import PARTS, DatasetFolder, Track, open_corpus, untracked
-from ultrasam.corpus.releases import ORGANS
-from ultrasam.corpus.splits import subject_of
+from ultrasam.corpus.releases import organs_of
+from ultrasam.corpus.subjects import subject_of
 
 # Shares of the image, ten to a factor of 100: from 1/100,000 up to all of it.
 AREA_EDGES = tuple(10 ** (power / 5) for power in range(-25, 1))
@@ -22,6 +22,7 @@ AREA_EDGES = tuple(10 ** (power / 5) for power in range(-25, 1))
 ASPECT_EDGES = tuple(2 ** (power / 2 - 0.25) for power in range(-8, 10))
 # Longer side of the image in pixels.
 SIDE_EDGES = (0, 128, 256, 384, 512, 640, 768, 896, 1024, 1280, 1536, 2048, 4096)
+UNSPLIT = 'unsplit'
 _COMMON = 5
 _MANY = 20
 
@@ -126,17 +127,28 @@ def sum_up(counted: Sequence[DatasetStatistics]) -> DatasetStatistics:
 def _count_dataset(folder: DatasetFolder) -> DatasetStatistics:
     manifest = folder.manifest()
     counted = DatasetStatistics(folder.name, subject_known=manifest.get('subject_known'))
-    is_split = any(folder.coco_path(part).is_file() for part in ('train', 'val'))
-    for part in PARTS if is_split else ('', 'test'):
-        path = folder.coco_path(part)
-        if path.is_file():
-            content = read_coco(path, allow_empty=True)
-            counted.about = counted.about or _about(folder, content, manifest)
-            _count_file(content, part or 'unsplit', counted)
+    for part, path in coco_parts(folder).items():
+        content = read_coco(path, allow_empty=True)
+        counted.about = counted.about or about_dataset(folder, content, manifest)
+        _count_file(content, part, counted)
     return counted
 
 
-def _about(folder: DatasetFolder, content: CocoContent, manifest: dict[str, Any]) -> dict[str, Any]:
+def coco_parts(folder: DatasetFolder) -> dict[str, Path]:
+    """COCO files of a data set that hold each image once, by part; ``'unsplit'`` where there are no parts yet."""
+    is_split = any(folder.coco_path(part).is_file() for part in ('train', 'val'))
+    paths = {part or UNSPLIT: folder.coco_path(part) for part in (PARTS if is_split else ('', 'test'))}
+    return {part: path for part, path in paths.items() if path.is_file()}
+
+
+def about_dataset(folder: DatasetFolder, content: CocoContent, manifest: dict[str, Any]) -> dict[str, Any]:
+    """Title, homepage, citation, licence, organs, and what was left out, as far as they are known.
+
+    Args:
+        folder: of the data set.
+        content: of one of its COCO files.
+        manifest: what the converter noted, or nothing.
+    """
     facts = {
         key: manifest.get(key) or content.info.get(other) or ''
         for key, other in (('title', 'title'), ('homepage', 'url'), ('citation', 'citation'))
@@ -145,7 +157,7 @@ def _about(folder: DatasetFolder, content: CocoContent, manifest: dict[str, Any]
     return {
         **facts,
         'licence': manifest.get('licence') or ', '.join(licences) or 'not stated',
-        'organs': list(ORGANS.get(folder.name, ())),
+        'organs': list(organs_of(folder.name)),
         'left_out': manifest.get('counts', {}).get('left_out', {}),
     }
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 from ultrasam.atomic import publish_folder
 from ultrasam.corpus.layout import PARTS, STATISTICS
-from ultrasam.corpus.statistics import DatasetStatistics, sum_up
+from ultrasam.corpus.statistics import UNSPLIT, DatasetStatistics, sum_up
 from ultrasam.corpus.statistics_plots import PLOTS, draw
 
-_PARTS = (*PARTS, 'unsplit')
+_PARTS = (*PARTS, UNSPLIT)
 
 
 def write_statistics(root: Path, counted: Sequence[DatasetStatistics], *, overwrite: bool = False) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -52,16 +53,18 @@ def draw(name: str, counted: Sequence[DatasetStatistics], total: DatasetStatisti
     elif name == 'areas_by_dataset':
         _draw_areas_by_dataset(figure, axes, counted)
     elif name == 'areas':
-        _draw_histogram(axes, total.areas, AREA_EDGES, 'share of the image', 'masks')
-        axes.set_xscale('log')
+        _draw_histogram(axes, total.areas, AREA_EDGES, '', 'masks')
+        _scale_shares(axes)
     elif name == 'aspects':
         _draw_histogram(axes, total.aspects, ASPECT_EDGES, 'width / height of the box', 'masks')
-        axes.set_xscale('log', base=2)
+        _scale_aspects(axes)
     elif name == 'sides':
-        _draw_histogram(axes, total.sides(), SIDE_EDGES, 'longer side in pixels', 'images')
+        _draw_sides(axes, total.sides())
     else:
         _draw_masks_per_image(axes, total)
-    axes.set_title(PLOTS[name])
+    axes.set_title(PLOTS[name], loc='left')
+    if not is_by_dataset:
+        axes.yaxis.set_major_formatter(lambda value, place: f'{value:,.0f}')
     figure.savefig(target, metadata={'Software': None})
 
 
@@ -71,11 +74,13 @@ def _draw_datasets(axes: Any, counted: Sequence[DatasetStatistics]) -> None:
         (-0.2, [one.images.total() for one in counted], _BLUE, 'images'),
         (0.2, [one.masks.total() for one in counted], _ORANGE, 'masks'),
     ):
-        axes.barh(rows + offset, values, height=0.4, color=colour, label=label)
+        bars = axes.barh(rows + offset, values, height=0.4, color=colour, label=label)
+        axes.bar_label(bars, [f'{value:,}' for value in values], padding=2, fontsize=6)
     axes.set_xscale('log')
-    axes.set_xlim(left=0.8)
+    # room for the number at the end of the longest bar
+    axes.set_xlim(0.8, 3 * max([one.masks.total() + one.images.total() for one in counted], default=1) + 1)
     axes.set_xlabel('number (logarithmic)')
-    axes.legend(loc='lower right')
+    axes.legend(loc='lower right', bbox_to_anchor=(1, 1), ncols=2, frameon=False)
     _name_rows(axes, counted)
 
 
@@ -83,10 +88,13 @@ def _draw_areas_by_dataset(figure: Any, axes: Any, counted: Sequence[DatasetStat
     table = np.array([one.areas for one in counted], float)
     shares = table / np.maximum(table.sum(axis=1, keepdims=True), 1)
     rows = np.arange(len(counted) + 1) - 0.5
-    mesh = axes.pcolormesh(AREA_EDGES, rows, shares, cmap='viridis', vmin=0)
-    axes.set_xscale('log')
-    axes.set_xlabel('share of the image')
-    figure.colorbar(mesh, ax=axes, label="share of the data set's masks")
+    # what is empty stays white, so that a few masks can be told from none
+    shown = np.ma.masked_equal(shares, 0)
+    mesh = axes.pcolormesh(AREA_EDGES, rows, shown, cmap='viridis_r', vmin=0)
+    for row in rows[1:-1]:
+        axes.axhline(row, color='0.85', linewidth=0.6)
+    _scale_shares(axes)
+    figure.colorbar(mesh, ax=axes, label="share of the data set's masks", format=_percent)
     _name_rows(axes, counted)
 
 
@@ -104,6 +112,32 @@ def _draw_histogram(axes: Any, counts: Sequence[int], edges: Sequence[float], wh
     axes.set_xlabel(what)
     axes.set_ylabel(unit)
     axes.grid(axis='y', alpha=0.3)
+
+
+def _draw_sides(axes: Any, counts: Sequence[int]) -> None:
+    """One bar a bin, of the same width, since the bins are not: the number says what a bin holds."""
+    places = np.arange(len(counts))
+    bars = axes.bar(places, counts, width=0.9, color=_BLUE)
+    axes.bar_label(bars, [f'{count:,}' if count else '' for count in counts], fontsize=7)
+    names = [f'{low}-{high - 1}' for low, high in pairwise(SIDE_EDGES)]
+    axes.set_xticks(places, [*names[:-1], f'{SIDE_EDGES[-2]}+'], rotation=30, ha='right', fontsize=8)
+    axes.set_xlabel('longer side in pixels')
+    axes.set_ylabel('images')
+
+
+def _scale_shares(axes: Any) -> None:
+    axes.set_xscale('log')
+    axes.xaxis.set_major_formatter(_percent)
+    axes.set_xlabel('share of the image (logarithmic)')
+
+
+def _scale_aspects(axes: Any) -> None:
+    axes.set_xscale('log', base=2)
+    axes.xaxis.set_major_formatter(lambda value, place: f'{value:g}' if value >= 1 else f'1/{1 / value:g}')
+
+
+def _percent(value: float, place: int | None = None) -> str:
+    return f'{100 * value:g} %'
 
 
 def _draw_masks_per_image(axes: Any, total: DatasetStatistics) -> None:

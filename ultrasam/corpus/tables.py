@@ -43,7 +43,7 @@ class RowIndex:
                     raise RawFileError(f'{path}: no column {missing[0]!r} among {sorted(row)}')
                 key = tuple(str(row[column]).strip() for column in table.on)
                 self._rows.setdefault(key, []).append(row)
-        if not self.files:
+        if not self.files and getattr(table, 'missing', 'fault') == 'fault':
             raise RawFileError(f'no file matches the table {table.pattern!r}: is the download complete?')
 
     def of(self, groups: Mapping[str, str]) -> list[Row]:

@@ -10,14 +10,17 @@ from typing import Any
 
 from ultrasam.corpus.agnostic import OBJECT
 from ultrasam.corpus.coco_files import CocoContent, read_coco, stream_records
+from ultrasam.corpus.errors import UnsafeNameError
 from ultrasam.corpus.image_files import ImageFacts, ImageFolder
 from ultrasam.corpus.layout import PARTS, Corpus, DatasetFolder, Track, name_fault, open_corpus, untracked
 from ultrasam.corpus.mask_checks import MaskChecks
+from ultrasam.corpus.merge import merged_path
 from ultrasam.corpus.releases import release_of
-from ultrasam.corpus.splits import subject_of
+from ultrasam.corpus.subjects import subject_of
 from ultrasam.errors import AnnotationError
 
 _SHOWN = 5
+_UNSAFE = ('links that leave their data set', 'names that leave the root')
 
 
 @dataclass
@@ -38,9 +41,14 @@ class VerifyReport:
     counts: Counter[str] = field(default_factory=Counter)
     notes: list[str] = field(default_factory=list)
 
-    def add(self, kind: str, example: str) -> None:
-        """Note a fault."""
-        self.faults[kind] += 1
+    @property
+    def is_unsafe(self) -> bool:
+        """Whether names or links lead out of the corpus."""
+        return any(self.faults[kind] for kind in _UNSAFE)
+
+    def add(self, kind: str, example: str, count: int = 1) -> None:
+        """Note a fault, or some of them."""
+        self.faults[kind] += count
         examples = self.examples.setdefault(kind, [])
         if len(examples) < _SHOWN:
             examples.append(example)
@@ -77,15 +85,16 @@ def merged_files(corpus: Corpus) -> list[Path]:
     """COCO files at the root of a corpus of many data sets, sorted."""
     if corpus.datasets[0].path == corpus.root:
         return []
-    return sorted([*corpus.root.glob('*.coco.json'), *corpus.root.glob('train.noStructure.*.json')])
+    return sorted([*corpus.root.glob('*.coco.json'), *corpus.root.glob('*.noStructure.*.json')])
 
 
 class _Check:
     def __init__(self, report: VerifyReport, *, pixels: bool) -> None:
         self._report = report
         self._pixels = pixels
-        # by data set: image sizes, to compare merged files with
+        # by data set: image sizes and parts, to compare merged files with
         self._sizes: dict[str, dict[str, tuple[int, int]]] = {}
+        self._part_of: dict[str, dict[str, str]] = {}
         self._parts_of_subject: dict[tuple[str, str], set[str]] = {}
         self._parts_of_digest: dict[str, set[str]] = {}
         self._names_of_digest: dict[str, str] = {}
@@ -102,22 +111,32 @@ class _Check:
             self._report.add(fault, f'{folder.name}/images/{name}')
         contents: dict[tuple[str, bool], CocoContent] = {}
         listed: set[str] = set()
+        is_damaged = False
         for part in ('', *PARTS):
             for is_view in (False, True) if part else (False,):
-                content = self._read(folder.coco_path(part, agnostic=is_view), part)
+                path = folder.coco_path(part, agnostic=is_view)
+                content = self._read(path, part)
                 if content is None:
+                    is_damaged |= path.is_file()
                     continue
                 contents[part, is_view] = content
                 self._records(content, images)
                 listed.update(image['file_name'] for image in content.images)
-        for name in sorted(images.names - listed)[:_SHOWN]:
-            self._report.notes.append(f'{folder.name}/images/{name} is in no annotation file')
+        if ('', False) in contents and not is_damaged:
+            for name in sorted(images.names - listed):
+                self._report.add('images in no annotation file', f'{folder.name}/images/{name}')
         self._compare(folder, contents)
         self._note_parts(folder, contents, images)
         self._sizes[folder.name] = {
             image['file_name']: (image['height'], image['width'])
             for (_, is_view), content in contents.items()
             if not is_view
+            for image in content.images
+        }
+        self._part_of[folder.name] = {
+            image['file_name']: part
+            for (part, is_view), content in contents.items()
+            if part and not is_view
             for image in content.images
         }
 
@@ -127,6 +146,9 @@ class _Check:
         self._report.counts['files'] += 1
         try:
             content = read_coco(path, allow_empty=part in ('', 'test'))
+        except UnsafeNameError as error:
+            self._report.add('names that leave the root', str(error))
+            return None
         except AnnotationError as error:
             self._report.add('damaged files', str(error))
             return None
@@ -238,9 +260,14 @@ class _Check:
         sizes: dict[int, tuple[int, int]] = {}
         checks = MaskChecks(sizes, self._good_masks)
         last = 0
+        info: dict[str, Any] = {}
+        merged: Counter[str] = Counter()
         for section, record in stream_records(path):
-            if section == 'images':
+            if section == 'head':
+                info = record.get('info', info)
+            elif section == 'images':
                 self._merged_image(path, record, sizes)
+                merged[str(record.get('dataset'))] += 1
             elif section == 'annotations':
                 if type(record.get('id')) is not int or record['id'] <= last:
                     self._report.add('ids that are not unique', f'{path.name}: {record.get("id")!r}')
@@ -257,6 +284,20 @@ class _Check:
         self._report.counts['masks'] += checks.masks
         if not sizes:
             self._report.add('damaged files', f'{path}: no images')
+        self._missing(path, info, merged)
+
+    def _missing(self, path: Path, info: Mapping[str, Any], merged: Mapping[str, int]) -> None:
+        """See that a merged file has every image of its part: of all data sets, or of those it says it has."""
+        part = _part_of_merged(path)
+        is_whole = part and path == merged_path(self._report.corpus.root, part)
+        named = self._part_of if is_whole else info.get('datasets')
+        for dataset in named if part and isinstance(named, dict | list) else ():
+            parts = self._part_of.get(str(dataset), {})
+            lacking = sum(one == part for one in parts.values()) - merged.get(str(dataset), 0)
+            if lacking > 0:
+                self._report.add(
+                    'images of a part that are not merged', f'{path.name}: {lacking} of {dataset}', lacking
+                )
 
     def _merged_image(self, path: Path, record: Mapping[str, Any], sizes: dict[int, tuple[int, int]]) -> None:
         id_, name = record.get('id'), record.get('file_name')
@@ -275,6 +316,9 @@ class _Check:
             self._report.add('images of no data set', where)
         elif size != sizes[id_]:
             self._report.add('images of another size', f'{where}: {sizes[id_]}, not {size}')
+        elif (part := _part_of_merged(path)) and self._part_of[dataset].get(rest) != part:
+            # the data set was split anew, and the file is of the split before
+            self._report.add('images of another part', f'{where} is in {self._part_of[dataset].get(rest)}')
 
 
 def _outline(content: CocoContent) -> tuple[list[tuple[int, str]], list[tuple[int, int]]]:
@@ -283,6 +327,12 @@ def _outline(content: CocoContent) -> tuple[list[tuple[int, str]], list[tuple[in
         [(image['id'], image['file_name']) for image in content.images],
         [(annotation['id'], annotation['image_id']) for annotation in content.annotations],
     )
+
+
+def _part_of_merged(path: Path) -> str:
+    """The part that a file at the root is of, by its name; empty where that tells none."""
+    part = path.name.split('.')[0]
+    return part if part in PARTS else ''
 
 
 def _spelled(parts: set[str]) -> str:

@@ -47,6 +47,19 @@ class Values:
 
 
 @dataclass(frozen=True)
+class EachValue:
+    """Every value but 0 is a structure of its own, all of one category: which value means which is not known.
+
+    Args:
+        category: of all structures.
+        most: how many values a mask may have; one with more is no label map.
+    """
+
+    category: str
+    most: int
+
+
+@dataclass(frozen=True)
 class Colours:
     """Each RGB colour names a category.
 
@@ -69,7 +82,7 @@ class Outline:
     at: int = 128
 
 
-LabelRule = Threshold | Nonzero | Values | Colours | Outline
+LabelRule = Threshold | Nonzero | Values | EachValue | Colours | Outline
 
 # -------------------------------------------------------------------------------------------- where frames are
 
@@ -155,7 +168,7 @@ class MaskFiles:
         absent: what an image without a mask is.
         frame: the name of the group with the frame number, for masks of a video.
         fit: ``'refuse'`` masks of another size than the image, or ``'nearest'``: resize them, where the release
-            has some.
+            has some; they are counted.
     """
 
     pattern: str

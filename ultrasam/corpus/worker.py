@@ -19,6 +19,7 @@ import numpy as np
 from PIL import Image
 
 from ultrasam.corpus.errors import EnvironmentFault
+from ultrasam.corpus.instances import window_of
 from ultrasam.corpus.loading import load_spec
 from ultrasam.corpus.plan import Item, SourceFile
 from ultrasam.corpus.reading import FinishedFrame, read_frames
@@ -39,14 +40,14 @@ class ItemResult:
     Args:
         key: of the item.
         frames: one record a frame that is kept.
-        empty: number of frames left out because they have no objects.
+        left_out: number of frames that are left out, by reason.
         sources: SHA-256 of each file that was read, by name.
         fault: why the item cannot be used; '' if it can.
     """
 
     key: str
     frames: list[dict[str, Any]] = field(default_factory=list)
-    empty: int = 0
+    left_out: dict[str, int] = field(default_factory=dict)
     sources: dict[str, str] = field(default_factory=dict)
     fault: str = ''
 
@@ -91,12 +92,12 @@ def convert(spec: DatasetSpec, item: Item, folder: Path) -> ItemResult:
     """Convert an item; see :func:`convert_item`."""
     stem = hashlib.sha256(item.key.encode()).hexdigest()[:24]
     records: list[dict[str, Any]] = []
-    empty = 0
+    left_out: Counter[str] = Counter()
     try:
         sources = {file.name: _digest(file) for file in item.files}
         for frame in read_frames(spec, item):
-            if frame is None:
-                empty += 1
+            if isinstance(frame, str):
+                left_out[frame] += 1
                 continue
             records.append(_record(spec, item, frame, folder / f'{stem}_{len(records):06d}.png'))
     except EnvironmentFault:
@@ -104,7 +105,7 @@ def convert(spec: DatasetSpec, item: Item, folder: Path) -> ItemResult:
     except (InputError, ConfigError, MemoryError) as error:
         reason = str(error) or 'needs more memory than a process may have'
         return ItemResult(item.key, fault=reason)
-    return ItemResult(item.key, records, empty, sources)
+    return ItemResult(item.key, records, _plain(left_out), sources)
 
 
 def _record(spec: DatasetSpec, item: Item, frame: FinishedFrame, path: Path) -> dict[str, Any]:
@@ -112,7 +113,7 @@ def _record(spec: DatasetSpec, item: Item, frame: FinishedFrame, path: Path) -> 
     from pycocotools import mask as coco_mask
 
     buffer = io.BytesIO()
-    Image.fromarray(frame.image).save(buffer, 'PNG', compress_level=_PNG_COMPRESSION)
+    _as_rgb(frame.image).save(buffer, 'PNG', compress_level=_PNG_COMPRESSION)
     data = buffer.getvalue()
     try:
         path.write_bytes(data)
@@ -123,7 +124,7 @@ def _record(spec: DatasetSpec, item: Item, frame: FinishedFrame, path: Path) -> 
         ) from error
     objects = []
     for instance in frame.instances:
-        rle = coco_mask.encode(np.asfortranarray(instance.mask, dtype=np.uint8))
+        rle = coco_mask.encode(_by_columns(instance.mask))
         objects.append(
             {
                 'category_id': spec.category_id(instance.category),
@@ -147,7 +148,21 @@ def _record(spec: DatasetSpec, item: Item, frame: FinishedFrame, path: Path) -> 
         'objects': objects,
         'stray': _plain(frame.stray),
         'dropped': _plain(frame.dropped),
+        'changed': _plain(frame.changed),
     }
+
+
+def _as_rgb(image: np.ndarray) -> Image.Image:
+    picture = Image.fromarray(image)
+    return picture if image.ndim == 3 else Image.merge('RGB', (picture, picture, picture))
+
+
+def _by_columns(mask: np.ndarray) -> np.ndarray:
+    """A mask as pycocotools wants it, (H, W), uint8, column after column; only what is not background is moved."""
+    window = window_of(mask)
+    moved = np.zeros(mask.shape, np.uint8, order='F')
+    moved[window] = mask[window]
+    return moved
 
 
 def _plain(counts: Counter[str]) -> dict[str, int]:

@@ -15,8 +15,17 @@ SHOWS = (
     'images of a patient share a subject',
     'images of normal breasts, whose masks are black, are left out and counted',
     'colour Doppler keeps its colours',
+    'classes of images are those of the table, and an image without a row has none',
 )
 GREEN, RED = (0, 255, 0), (255, 0, 0)
+# SHWA_002 has no row
+LABELS = {
+    'ALWI_000': 'Benign',
+    'ALWI_001': 'Malignant',
+    'ALWI_010': 'Malignant',
+    'NEGI_000': 'Malignant',
+    'NEGI_001': 'Normal',
+}
 
 
 def coloured(*parts: tuple[np.ndarray, tuple[int, int, int]]) -> np.ndarray:
@@ -52,13 +61,14 @@ def build(folder: Path) -> Tree:
         save(root / 'partitions' / part / 'images' / f'{name}.png', image)
         save(root / 'partitions' / part / 'masks' / f'{name}.png', coloured((disc(9, 9, 5), RED)))
         objects = tuple(Object(category, mask) for category, mask in found)
-        pictures.append(Picture(f'images/{name}.png', objects, None, name[:4], pixels=image))
+        label = LABELS.get(name, '').lower()
+        pictures.append(Picture(f'images/{name}.png', objects, None, name[:4], label=label, pixels=image))
     save(root / 'images' / 'NEGI_001.png', speckle(30))
     save(root / 'masks' / 'NEGI_001.png', coloured((one, (0, 0, 0))))
-    write(root / 'INFO.csv', 'Image;Label;Doppler;Combined\nALWI_000.png;Benign;No;No\n')
+    rows = ''.join(f'{name}.png;{label};No;No\n' for name, label in LABELS.items())
+    write(root / 'INFO.csv', f'Image;Label;Doppler;Combined\n{rows}')
     left_out = {
         'the same images, shared out': 10,
-        'class and Doppler mark of each image': 1,
         'no objects': 1,
     }
     return Tree(folder, tuple(pictures), left_out)

@@ -12,6 +12,7 @@ SHOWS = (
     'masks of the release, which hold 255 and not 1, give objects',
     'suffixes in capitals are taken as well as small ones',
     'test images, which have no masks, are left out',
+    'classes of images are those of the table',
 )
 
 
@@ -29,9 +30,9 @@ def build(folder: Path) -> Tree:
         save(root / 'image' / name, image)
         save(root / 'mask' / name, np.any(masks, axis=0))
         objects = tuple(Object('thyroid_nodule', mask) for mask in masks)
-        pictures.append(Picture(f'image/{name}', objects, None, name[:5], pixels=image))
+        label = ('benign', 'malignant')[seed % 2]
+        pictures.append(Picture(f'image/{name}', objects, None, name[:5], label=label, pixels=image))
         save(folder / 'TNSCUI2020_test' / 'image' / name, speckle(20 + seed))
     rows = ''.join(f'{name},{seed % 2}\n' for seed, name in enumerate(nodules))
     write(root / 'train.csv', f'ID,CATE\n{rows}')
-    left_out = {'test images, whose masks are not public': 4, 'classes of images': 1}
-    return Tree(folder, tuple(pictures), left_out)
+    return Tree(folder, tuple(pictures), {'test images, whose masks are not public': 4})

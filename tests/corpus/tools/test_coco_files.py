@@ -10,6 +10,7 @@ import pytest
 
 from tests.corpus.tools.tiny import annotation, coco, image, write_json
 from ultrasam.corpus.coco_files import publish_coco, read_coco, stream_records
+from ultrasam.corpus.errors import EXIT_REFUSED, UnsafeNameError, exit_code_of
 from ultrasam.errors import AnnotationError, OutputError
 
 
@@ -38,6 +39,9 @@ TEXTS = {
     'nan': ('{"images": NaN}', 'NaN is no number'),
     'mark': ('\ufeff{}', 'damaged'),
     'deep': ('[' * 100_000, 'damaged'),
+    'endless': ('{"images": [{"depth_mm": 1e999}]}', '1e999 is no number'),
+    'endless downwards': ('{"images": [{"depth_mm": -1E+400}]}', 'is no number'),
+    'half a character': ('{"info": {"a": "\\ud800"}}', 'half a character'),
     'no sections': ('{}', 'no list of records'),
 }
 
@@ -85,6 +89,16 @@ REFUSED = {
     'drive': (lambda c: c['images'][0].update(file_name='C:\\a.png'), 'backslash or a drive'),
     'nul': (lambda c: c['images'][0].update(file_name='a\0.png'), 'control character'),
     'no file': (lambda c: c['images'][0].pop('file_name'), 'is no text'),
+    'not plain': (lambda c: c['images'][0].update(file_name='./00001.png'), 'not written plainly'),
+    'slashes': (lambda c: c['images'][0].update(file_name='a//b.png'), 'not written plainly'),
+    'the folder': (lambda c: c['images'][0].update(file_name='.'), 'is no file'),
+    'web': (lambda c: c['images'][0].update(file_name='https://example.org/x.png'), 'not written plainly'),
+    'area beyond': (lambda c: c['annotations'][0].update(area=10**400), 'the area'),
+    'box beyond': (lambda c: c['annotations'][0].update(bbox=[10**400, 2, 3, 4]), 'the box'),
+    'size beyond': (lambda c: c['images'][0].update(height=10**400), 'height and width'),
+    'box of three': (lambda c: c['annotations'][0].update(bbox=[1, 2, 3]), 'the box'),
+    'box of texts': (lambda c: c['annotations'][0].update(bbox=['1', 2, 3, 4]), 'the box'),
+    'box of truths': (lambda c: c['annotations'][0].update(bbox=[True, 2, 3, 4]), 'the box'),
     'record': (lambda c: c['images'].append(3), 'no list of records'),
 }
 
@@ -100,6 +114,7 @@ def test_records_that_contradict(name: str, tmp_path: Path) -> None:
 
 HUGE = 1 << 127
 MENDED = {
+    'annotation 0': (lambda c: c['annotations'][1].update(id=0), '1 were 0'),
     'annotation twice': (lambda c: c['annotations'][1].update(id=1), '1 were not unique'),
     'annotation huge': (lambda c: c['annotations'][1].update(id=HUGE), '1 were beyond 64 bits'),
     'annotation text': (lambda c: c['annotations'][1].update(id='b'), '1 were texts or missing'),
@@ -116,6 +131,27 @@ def test_ids_of_annotations_are_numbered_anew(name: str, tmp_path: Path) -> None
     assert [one['id'] for one in found.annotations] == [1, 2, 3]
     assert len(found.notes) == 1
     assert note in found.notes[0]
+
+
+@pytest.mark.parametrize('name', ['../x.png', '/x.png', 'C:\\x.png', '\\\\server\\x.png', 'a\0.png', '..'])
+def test_names_that_reach_outside_are_refused_as_unsafe(name: str, tmp_path: Path) -> None:
+    value = content()
+    value['images'][0]['file_name'] = name
+    with pytest.raises(UnsafeNameError) as error:
+        read(tmp_path, value)
+    assert exit_code_of(error.value) == EXIT_REFUSED
+
+
+def test_numbers_and_letters_that_only_look_odd(tmp_path: Path) -> None:
+    value = content()
+    value['info'] = {'a': '\U0001f600', 'b': '1e999', 'c': 1e300}
+    assert read(tmp_path, value).info == value['info']
+
+
+def test_boxes_may_be_missing(tmp_path: Path) -> None:
+    value = content()
+    value['annotations'][0].pop('bbox')
+    assert 'bbox' not in read(tmp_path, value).annotations[0]
 
 
 @pytest.mark.parametrize('new', [lambda id_: f'img-{id_}', lambda id_: HUGE + id_])

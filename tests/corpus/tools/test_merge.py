@@ -13,7 +13,7 @@ from ultrasam.corpus.build import build_corpus
 from ultrasam.corpus.held_out import HELD_OUT, left_out_for, write_held_out
 from ultrasam.corpus.loading import load_spec
 from ultrasam.corpus.merge import merge_agnostic, merged_path
-from ultrasam.corpus.releases import ORGANS, SAME_PATIENTS
+from ultrasam.corpus.releases import described, organs_of, release_of
 from ultrasam.corpus.small_objects import SmallObjects
 from ultrasam.corpus.splits import split_corpus
 from ultrasam.errors import AnnotationError, ConfigError, InputError, OutputError
@@ -146,8 +146,10 @@ def test_rule_must_make_sense() -> None:
 
 def test_organs_of_all_descriptions_are_known() -> None:
     names = {load_spec(path).name for path in DESCRIPTIONS.values()}
-    assert set(ORGANS) == names
-    assert set(SAME_PATIENTS) | set(SAME_PATIENTS.values()) <= names
+    assert set(described()) == names
+    assert all(organs_of(name) and release_of(name) in names for name in names)
+    assert release_of('MUP') == release_of('MicroSeg') == 'MicroSeg'
+    assert (organs_of('mine'), release_of('mine')) == ((), 'mine')
     assert set(HELD_OUT) <= names
 
 
@@ -168,7 +170,9 @@ def test_held_out_file_lists_what_it_lacks(tmp_path: Path) -> None:
     assert report.not_made == [
         'test.agnostic.noSmall.coco.json: no data set has this part',
         'train.noStructure.BUSBRA.json: BUSBRA is not here',
+        'val.noStructure.BUSBRA.json: BUSBRA is not here',
         'train.noStructure.GIST514-DB.json: GIST514-DB is not here',
+        'val.noStructure.GIST514-DB.json: GIST514-DB is not here',
     ]
 
 

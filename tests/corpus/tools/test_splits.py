@@ -163,6 +163,7 @@ BAD_FILES = {
     'incomplete': ({'val': ['p1'], 'train': ['p2']}, 'does not name the subject'),
     'nothing': ({'val': []}, 'names no subject'),
     'list': ([], 'is damaged'),
+    'text': ({'val': 'p1'}, 'is damaged'),
 }
 
 
@@ -174,6 +175,14 @@ def test_bad_split_files(name: str, tmp_path: Path) -> None:
     with pytest.raises(AnnotationError, match=message):
         split(tmp_path / 'data', given=tmp_path / 'given')
     assert not part(tmp_path / 'data', 'D', 'train').exists()
+
+
+def test_split_file_nested_without_end(tmp_path: Path) -> None:
+    write_dataset(tmp_path / 'data', 'D', coco(MANY))
+    (tmp_path / 'given').mkdir()
+    (tmp_path / 'given/D.json').write_bytes(b'[' * 100_000)
+    with pytest.raises(AnnotationError, match=r'D\.json is damaged'):
+        split(tmp_path / 'data', given=tmp_path / 'given')
 
 
 def test_split_files_that_part_one_patient(tmp_path: Path) -> None:
@@ -238,8 +247,9 @@ def test_other_folders_are_named(tmp_path: Path) -> None:
     assert corpus.skipped == ('junk: no data set, it has no annotations/junk__coco.json',)
 
 
-def test_damaged_manifest(tmp_path: Path) -> None:
+@pytest.mark.parametrize('text', ['{', '[' * 100_000, '[]', '{"files": {"images/a.png": [1]}}'])
+def test_damaged_manifest(text: str, tmp_path: Path) -> None:
     folder = write_dataset(tmp_path, 'D', coco(MANY))
-    (folder / 'manifest.json').write_text('{')
+    (folder / 'manifest.json').write_text(text)
     with pytest.raises(AnnotationError, match=r'manifest\.json is damaged'):
         split(tmp_path)

@@ -10,9 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from pycocotools import mask as coco_mask
 
 from tests.corpus.tools.tiny import HW, coco, read, square, write_dataset, write_json
+from ultrasam.corpus.agnostic import write_agnostic
 from ultrasam.corpus.build import build_corpus
+from ultrasam.corpus.splits import SplitOptions, split_corpus
 from ultrasam.corpus.verify import verify_corpus
 from ultrasam.errors import InputError
 from ultrasam.hashing import file_sha256
@@ -102,17 +105,46 @@ def leaking_image(root: Path) -> None:
     test.write_bytes((root / 'A/images' / train).read_bytes())
 
 
+def pipe(root: Path) -> None:
+    (root / 'A/images/00003.png').unlink()
+    os.mkfifo(root / 'A/images/00003.png')
+
+
+def other_split(root: Path) -> None:
+    """Split anew, with views, and leave the merged files as they were."""
+    split_corpus(root, SplitOptions(seed=5, overwrite=True))
+    for part in ('train', 'val'):
+        write_agnostic(root, part, overwrite=True)
+
+
+# the square of tests/corpus/tools/tiny.py in other words
+POLYGON = {'segmentation': [[3, 2, 12, 2, 12, 11, 3, 11]]}
+RUNS = {'segmentation': {'size': list(HW), 'counts': [74, *[9, 15] * 8, 9, 24 * 32 - 74 - 24 * 8 - 9]}}
+
+
 FAULTS: dict[str, tuple[Callable[[Path], Any], str]] = {
     'missing image': (lambda root: (root / 'A/images/00003.png').unlink(), 'images that are missing'),
     'other size': (other_picture, 'images of another size'),
     'half a header': (half_a_picture, 'images that cannot be read'),
     'link': (outward_link, 'links that leave their data set'),
+    'linked folder': (
+        lambda root: os.symlink(root / 'B/images', root / 'A/images/more'),
+        'links that leave their data set',
+    ),
     'cut file': (lambda root: (root / TRAIN).write_text('{"images": ['), 'damaged files'),
     'duplicate image id': (
         lambda root: edit(root / TRAIN, lambda c: c['images'][1].update(id=c['images'][0]['id'])),
         'damaged files',
     ),
-    'name outside': (image_of(lambda one: one.update(file_name='../B/images/00000.png')), 'damaged files'),
+    'name outside': (
+        image_of(lambda one: one.update(file_name='../B/images/00000.png')),
+        'names that leave the root',
+    ),
+    'pipe': (pipe, 'images that cannot be read'),
+    'more images': (
+        lambda root: (root / 'A/images/more.png').write_bytes((root / 'A/images/00003.png').read_bytes()),
+        'images in no annotation file',
+    ),
     'duplicate annotation id': (
         lambda root: edit(root / TRAIN, lambda c: c['annotations'][1].update(id=c['annotations'][0]['id'])),
         'ids that other readers refuse',
@@ -145,13 +177,33 @@ FAULTS: dict[str, tuple[Callable[[Path], Any], str]] = {
         annotation_of(lambda one: one.update(segmentation=[[0, 0, 5, 5, 900, 5]])),
         'masks that leave their image',
     ),
+    'area of another polygon': (
+        annotation_of(lambda one: one.update(POLYGON, area=300)),
+        'areas that are not those of the mask',
+    ),
+    'box of another polygon': (
+        annotation_of(lambda one: one.update(POLYGON, bbox=[9, 9, 9, 9])),
+        'boxes that are not those of the mask',
+    ),
+    'area of other runs': (
+        annotation_of(lambda one: one.update(RUNS, area=300)),
+        'areas that are not those of the mask',
+    ),
+    'box of other runs': (
+        annotation_of(lambda one: one.update(RUNS, bbox=[9, 9, 9, 9])),
+        'boxes that are not those of the mask',
+    ),
     'polygon of two points': (
         annotation_of(lambda one: one.update(segmentation=[[0, 0, 5, 5]])),
         'polygons of fewer than three points',
     ),
     'endless polygon': (
         annotation_of(lambda one: one.update(segmentation=[[0, 0, 5, 5, '9', 5]])),
-        'polygons with coordinates that are no numbers',
+        'polygons with coordinates that are no pixels',
+    ),
+    'polygon beyond all numbers': (
+        annotation_of(lambda one: one.update(segmentation=[[0, 0, 5, 5, 10**400, 5]])),
+        'polygons with coordinates that are no pixels',
     ),
     'categories': (
         lambda root: edit(root / TRAIN, lambda c: c['categories'][0].update(name='other')),
@@ -191,6 +243,11 @@ FAULTS: dict[str, tuple[Callable[[Path], Any], str]] = {
         merged_with(lambda c: counts('oooo0')(c['annotations'][0])),
         'masks whose run lengths do not fill their image',
     ),
+    'merged: another part': (other_split, 'images of another part'),
+    'merged: less': (
+        merged_with(lambda c: (c['images'].pop(), c['annotations'].pop())),
+        'images of a part that are not merged',
+    ),
     'merged: cut': (
         lambda root: (root / MERGED).write_bytes((root / MERGED).read_bytes()[:-40]),
         'damaged files',
@@ -228,9 +285,63 @@ def test_pixels_are_read_only_when_asked(root: Path) -> None:
     assert verify_corpus(root, pixels=True).faults['images that are not those of the manifest'] == 1
 
 
-def test_images_of_no_annotation_file_are_noted(root: Path) -> None:
-    Image.fromarray(np.zeros((5, 6), np.uint8)).save(root / 'A/images/more.png')
-    assert verify_corpus(root).notes == ['A/images/more.png is in no annotation file']
+@pytest.mark.parametrize('mask', [POLYGON, RUNS])
+def test_masks_in_other_words_pass(mask: dict, tmp_path: Path) -> None:
+    value = coco({'a': [1, 1]})
+    value['annotations'][0].update(mask)
+    write_dataset(tmp_path, 'A', value)
+    assert not verify_corpus(tmp_path).faults
+
+
+def test_polygons_of_many_shapes_pass(tmp_path: Path) -> None:
+    """Areas and boxes as pycocotools draws them, and as coordinates give them."""
+    rng = np.random.default_rng(0)
+    value = coco({'a': [1] * 40})
+    for number, one in enumerate(value['annotations']):
+        polygons = [
+            np.stack([x + r * np.cos(t), y + r * np.sin(t)], 1)
+            .clip(0, [HW[1], HW[0]])
+            .round(1)
+            .ravel()
+            .tolist()
+            for x, y, r in rng.uniform([3, 3, 2], [29, 21, 11], (1 + number % 3, 3))
+            for t in [np.sort(rng.uniform(0, 2 * np.pi, rng.integers(5, 20)))]
+        ]
+        rle = coco_mask.merge(coco_mask.frPyObjects(polygons, *HW))
+        one['segmentation'] = polygons
+        one['area'], one['bbox'] = int(coco_mask.area(rle)), coco_mask.toBbox(rle).tolist()
+        if number % 2:
+            x, y = np.concatenate(polygons)[::2], np.concatenate(polygons)[1::2]
+            one['bbox'] = [x.min(), y.min(), float(np.ptp(x)), float(np.ptp(y))]
+            one['area'] = sum(shoelace(polygon) for polygon in polygons)
+    write_dataset(tmp_path, 'A', value)
+    assert not verify_corpus(tmp_path).faults
+
+
+def shoelace(polygon: list[float]) -> float:
+    x, y = np.array(polygon[::2]), np.array(polygon[1::2])
+    return float(abs((x * np.roll(y, 1) - y * np.roll(x, 1)).sum()) / 2)
+
+
+@pytest.mark.parametrize(
+    'content', [b'[' * 100_000, b'{"files": {"images/0.png": 5}}', b'[]', b'{"files": 1}']
+)
+def test_damaged_manifest_is_a_fault(content: bytes, root: Path) -> None:
+    (root / 'A/manifest.json').write_bytes(content)
+    assert verify_corpus(root).faults['damaged files'] == 1
+
+
+def test_one_data_set_of_a_merged_file_is_gone(root: Path) -> None:
+    (root / 'B').rename(root.parent / 'B')
+    assert verify_corpus(root).faults['images of no data set'] > 0
+
+
+def test_files_without_an_organ_lack_data_sets_by_right(tmp_path: Path) -> None:
+    write_dataset(tmp_path, 'BUSBRA', coco(SOME))
+    write_dataset(tmp_path, 'TN3K', coco(SOME))
+    build_corpus(tmp_path)
+    assert (tmp_path / 'train.noStructure.BUSBRA.json').is_file()
+    assert not verify_corpus(tmp_path).faults
 
 
 def test_before_a_split(tmp_path: Path) -> None:
@@ -247,5 +358,6 @@ def test_run_lengths_that_are_not_compressed(tmp_path: Path) -> None:
     pixels = HW[0] * HW[1]
     for one, runs in zip(value['annotations'], ([pixels - 9, 9], [pixels, 9]), strict=True):
         one['segmentation']['counts'] = runs
+        one['area'], one['bbox'] = 9, [HW[1] - 1, HW[0] - 9, 1, 9]
     write_dataset(tmp_path, 'A', value)
     assert verify_corpus(tmp_path).faults == {'masks whose run lengths do not fill their image': 1}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any
@@ -65,6 +66,10 @@ class Annotation(ABC):
     @abstractmethod
     def read(self, number: int, size_hw: tuple[int, int]) -> Labelled:
         """Structures of a frame of the given size, and stray values."""
+
+    def changes(self, number: int) -> Counter[str]:
+        """What was done to the masks of the frame that was read last, to make them fit."""
+        return Counter()
 
 
 def as_bytes(values: np.ndarray, window: tuple[float, float] | None, name: str) -> np.ndarray:

@@ -55,6 +55,7 @@ class MaskImages(Annotation):
         self._word = word
         self._item = item
         self._stray = stray
+        self._resized: Counter[int] = Counter()
         self._files: dict[int, list[SourceFile]] = {}
         for file in files:
             self._files.setdefault(int(file.groups[word.frame]) if word.frame else 0, []).append(file)
@@ -69,8 +70,9 @@ class MaskImages(Annotation):
         stray: Counter[str] = Counter()
         for file in self._files.get(number, []):
             values = read_mask(file, as_index=isinstance(self._word.rule, Values))
-            if self._word.fit == 'nearest':
+            if self._word.fit == 'nearest' and values.shape[:2] != size_hw:
                 values = nearest_fit(values, size_hw)
+                self._resized[number] += 1
             check_size(values.shape[:2], size_hw, file.name)
             found, unknown = read_labels(
                 self._word.rule,
@@ -82,6 +84,10 @@ class MaskImages(Annotation):
             structures += found
             stray += unknown
         return structures, stray
+
+    def changes(self, number: int) -> Counter[str]:
+        """How many masks were resized."""
+        return +Counter({'resized to its image': self._resized[number]})
 
 
 def read_image(file: SourceFile, window: tuple[float, float] | None = None) -> np.ndarray:

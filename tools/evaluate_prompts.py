@@ -1,4 +1,4 @@
-"""Dice of a checkpoint under simulated users: points, boxes, corrective clicks, sloppy boxes.
+"""Dice of a checkpoint under simulated users, without a config; tools/evaluate.py has more and writes a report.
 
 Examples:
   python tools/evaluate_prompts.py sample_dataset/annotations.json sample_dataset/images
@@ -8,19 +8,16 @@ Examples:
 from __future__ import annotations
 
 import argparse
-import json
 import sys
+from functools import partial
 from pathlib import Path
 
-import numpy as np
 from tqdm import tqdm
 
+from ultrasam.atomic import publish_json, refuse_existing
 from ultrasam.errors import UltraSamError
-from ultrasam.evaluation import prompted
-from ultrasam.inference import UltraSamInferencer
-
-CLICKS = 8
-JITTERS = (0.0, 0.05, 0.1, 0.15)
+from ultrasam.evaluation.evaluate import EvaluationOptions, evaluate_files
+from ultrasam.evaluation.report import dice_table
 
 
 def parse_args() -> argparse.Namespace:
@@ -33,51 +30,28 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--checkpoint', type=Path, help='weights (default: the small demonstration that ships)'
     )
+    parser.add_argument('--clicks', type=int, default=8, help='most corrective clicks (default: 8)')
     parser.add_argument('--device', help='cpu, cuda, mps (default: the best there is)')
-    parser.add_argument('--out', type=Path, help='write the figures as JSON')
+    parser.add_argument('--out', type=Path, help='write all results as JSON')
+    parser.add_argument('--overwrite', action='store_true', help='replace that file')
     return parser.parse_args()
-
-
-def summary(values: list[float]) -> dict[str, float]:
-    """Mean and worst decile of Dice."""
-    return {
-        'mean': round(float(np.mean(values)), 4),
-        'worst_decile': round(float(np.percentile(values, 10)), 4),
-    }
-
-
-def evaluate(inferencer: UltraSamInferencer, args: argparse.Namespace) -> dict:
-    """All figures of one data set."""
-    frames = list(tqdm(prompted.encoded_frames(inferencer, args.annotations, args.images), unit='frame'))
-    figures: dict = {'ellipse in the box': summary(prompted.dice_of_ellipse(frames))}
-    for name, rule in prompted.RULES.items():
-        figures[name] = summary(prompted.dice_of_rule(inferencer, frames, rule))
-    for name in ('point', 'box'):
-        other = prompted.dice_of_rule(inferencer, prompted.swapped(frames), prompted.RULES[name])
-        figures[f'{name}, embedding of another frame'] = summary(other)
-    curve = prompted.dice_per_click(inferencer, frames, CLICKS)
-    figures |= {f'{i + 1} clicks': summary(curve[:, i].tolist()) for i in range(CLICKS)}
-    for share in JITTERS:
-        rule = prompted.box_rule(share)
-        figures[f'box, jitter {share:.0%}'] = summary(prompted.dice_of_rule(inferencer, frames, rule))
-    return {'frames': len(frames), 'objects': len(curve), 'dice': figures}
 
 
 def main() -> None:
     """Evaluate and print a table."""
     args = parse_args()
     try:
-        result = evaluate(UltraSamInferencer(args.checkpoint, device=args.device), args)
+        if args.out is not None:
+            refuse_existing(args.out, overwrite=args.overwrite)
+        options = EvaluationOptions(clicks=args.clicks, device=args.device)
+        track = partial(tqdm, unit='frame')
+        results = evaluate_files(args.annotations, args.images, args.checkpoint, options, track=track)
+        if args.out is not None:
+            publish_json(args.out, results.as_dict(), overwrite=args.overwrite)
     except UltraSamError as error:
         raise SystemExit(f'{type(error).__name__}: {error}') from error
-    sys.stdout.write(
-        f'{result["frames"]} frames, {result["objects"]} objects\n\n| prompt | Dice | worst decile |\n'
-    )
-    sys.stdout.write('|---|---|---|\n')
-    for name, value in result['dice'].items():
-        sys.stdout.write(f'| {name} | {value["mean"]:.3f} | {value["worst_decile"]:.3f} |\n')
-    if args.out is not None:
-        args.out.write_text(json.dumps(result, indent=1), encoding='utf-8')
+    counts = results.counts
+    sys.stdout.write(f'{counts["images"]} frames, {counts["objects"]} objects\n\n{dice_table(results)}\n')
 
 
 if __name__ == '__main__':

@@ -27,3 +27,11 @@ class InputError(UltraSamError, ValueError):
 
 class OutputError(UltraSamError, RuntimeError):
     """A result that cannot be written where and how it was asked for."""
+
+
+class SampleError(UltraSamError, RuntimeError):
+    """A sample of a data set that cannot be loaded in the course of a run."""
+
+
+class TrainingError(UltraSamError, RuntimeError):
+    """A run that cannot go on: losses that are not finite, memory that runs out, a data worker that died."""

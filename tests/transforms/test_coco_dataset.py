@@ -30,7 +30,7 @@ def logged(caplog, monkeypatch):
     """Messages that the data set logs."""
     logger = logging.getLogger('test-datasets')
     monkeypatch.setattr(
-        'ultrasam.datasets.print_log', lambda message, *_: logger.log(logging.WARNING, message)
+        'ultrasam.datasets.coco.print_log', lambda message, *_: logger.log(logging.WARNING, message)
     )
     return caplog
 

@@ -215,6 +215,25 @@ class TestSamplePrompts:
         assert results['prompts'] == []
         assert len(results['gt_bboxes']) == len(results['gt_masks']) == 0
 
+    def test_no_more_instances_than_asked_for_and_all_get_their_turn(self):
+        masks = [disc(64, 64, (10 + 7 * i, 30), 3) for i in range(7)]
+        step = SamplePrompts(prompt_probabilities=dict(box=1.0), max_instances=3)
+        seen = set()
+        for seed in range(20):
+            np.random.seed(seed)
+            results = step(results_of(masks))
+            assert len(results['prompts']) == len(results['gt_bboxes']) == len(results['gt_masks']) == 3
+            labels = results['gt_bboxes_labels'].tolist()
+            assert labels == sorted(set(labels))
+            seen.update(labels)
+        assert seen == set(range(7))
+        assert len(step(results_of(masks[:2]))['prompts']) == 2
+
+    def test_a_limit_of_instances_is_for_training(self):
+        for options in (dict(max_instances=0), dict(max_instances=2, stage='test')):
+            with pytest.raises(ConfigError, match='max_instances'):
+                SamplePrompts(prompt_probabilities=dict(box=1.0), **options)
+
     def test_empty_mask_in_testing_is_clicked_at_its_box_centre(self):
         step = SamplePrompts(prompt_probabilities=dict(point=1.0), point='centre', stage='test')
         results = step(results_of([np.zeros((64, 64), np.uint8)], scale_factor=(2.0, 4.0)))

@@ -90,3 +90,18 @@ def test_random_masks_have_no_fault():
 def test_faults(segmentation, fault):
     found = segmentation_fault(segmentation, 40, 30)
     assert found is None if fault is None else fault in found
+
+
+@pytest.mark.parametrize(
+    'segmentation',
+    [
+        {'size': [40, 30], 'counts': [0, 1 << 70]},
+        {'size': [40, 30], 'counts': [1 << 63, -(1 << 63) + 1200]},
+        {'size': [40, 30], 'counts': [True] * 1200},
+        {'size': 1200, 'counts': [1200]},
+        {'size': 1200.0, 'counts': 'P'},
+        [[5, 5, 15, 10**400, 15, 15]],
+    ],
+)
+def test_numbers_beyond_all_bounds_are_faults(segmentation):
+    assert segmentation_fault(segmentation, 40, 30)

@@ -3,6 +3,7 @@
 from ultrasam.transforms.loading import LoadInstanceAnnotations
 from ultrasam.transforms.packing import PackPromptedInputs
 from ultrasam.transforms.prompts import PromptDraw, PromptRecipe, apply_draw, draw_prompt
+from ultrasam.transforms.resizing import SquareSplineResize
 from ultrasam.transforms.sampling import SamplePrompts
 
 __all__ = [
@@ -11,6 +12,7 @@ __all__ = [
     'PromptDraw',
     'PromptRecipe',
     'SamplePrompts',
+    'SquareSplineResize',
     'apply_draw',
     'draw_prompt',
 ]

@@ -40,6 +40,8 @@ class SamplePrompts(BaseTransform):
 
     Args:
         prompt_probabilities: see :class:`PromptRecipe`, as are the others.
+        max_instances: most instances of an image to train on, drawn anew each
+            time, which bounds the memory of a step; None takes all.
 
     Raises:
         ConfigError: an argument without meaning, or a pipeline that does not
@@ -54,7 +56,14 @@ class SamplePrompts(BaseTransform):
         num_points: int | tuple[int, int] = 1,
         box_jitter: float = 0.0,
         stage: str = 'train',
+        max_instances: int | None = None,
     ) -> None:
+        if max_instances is not None and (max_instances < 1 or stage != 'train'):
+            raise ConfigError(
+                f'SamplePrompts(max_instances={max_instances}, stage={stage!r}): give at least 1, and only to '
+                'train: in a test every instance is answered'
+            )
+        self.max_instances = max_instances
         self.recipe = PromptRecipe(
             probabilities=dict(prompt_probabilities),
             point=point,
@@ -68,6 +77,7 @@ class SamplePrompts(BaseTransform):
         self._require(results)
         if self.recipe.stage == 'train':
             self._drop_empty(results)
+            self._draw_instances(results)
         boxes, masks = _plain_boxes(results), _visible_masks(results, self.recipe.stage)
         scale = results['scale_factor'] if self.recipe.stage == 'test' else (1.0, 1.0)
         rng = _generator() if self.recipe.is_random else None
@@ -100,11 +110,13 @@ class SamplePrompts(BaseTransform):
         if masks is None:
             return
         filled = np.array([bool(mask.any()) for mask in masks], bool)
-        if filled.all():
-            return
-        for key in _INSTANCE_FIELDS:
-            if key in results:
-                results[key] = results[key][np.flatnonzero(filled)]
+        if not filled.all():
+            _keep(results, np.flatnonzero(filled))
+
+    def _draw_instances(self, results: dict) -> None:
+        count = len(results['gt_bboxes'])
+        if self.max_instances is not None and count > self.max_instances:
+            _keep(results, np.sort(_generator().choice(count, self.max_instances, replace=False)))
 
     def __repr__(self) -> str:
         return f'{type(self).__name__}({self.recipe})'
@@ -113,6 +125,13 @@ class SamplePrompts(BaseTransform):
 def _generator() -> np.random.Generator:
     """A generator seeded from numpy's global state, the one that mmengine seeds in every worker."""
     return np.random.default_rng(np.random.randint(0, 2**32, size=4, dtype=np.uint32))
+
+
+def _keep(results: dict, indices: np.ndarray) -> None:
+    """Leave the instances of these indices (K,) in every field that lists instances."""
+    for key in _INSTANCE_FIELDS:
+        if key in results:
+            results[key] = results[key][indices]
 
 
 def _plain_boxes(results: dict) -> np.ndarray:

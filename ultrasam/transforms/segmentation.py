@@ -67,14 +67,15 @@ def compressed_rle(segmentation: Any, height: int, width: int) -> dict:
 
 def _rle_fault(rle: dict, height: int, width: int) -> str | None:
     size, counts = rle.get('size'), rle.get('counts')
-    if list(size or ()) != [height, width]:
+    if not isinstance(size, list | tuple) or list(size) != [height, width]:
         return f'its RLE has size {size}, the image [{height}, {width}]'
     if height * width > MAX_PIXELS:
         return f'its image of {height} x {width} pixels is larger than {MAX_PIXELS} pixels'
     if isinstance(counts, (str, bytes)):
         runs = _runs_of_text(counts)
-    elif isinstance(counts, list) and all(isinstance(run, int) for run in counts):
-        runs = np.array(counts, np.int64)
+    elif isinstance(counts, list) and all(type(run) is int for run in counts):
+        # numbers of any length can stand in a file
+        runs = np.array(counts, np.int64) if all(0 <= run <= MAX_PIXELS for run in counts) else None
     else:
         return f'its RLE counts are a {type(counts).__name__}, neither text nor a list of integers'
     if runs is None or (runs < 0).any():
@@ -125,6 +126,8 @@ def _polygons_fault(polygons: list, height: int, width: int) -> str | None:
             return f'one of its polygons has {len(polygon)} coordinates, an x without y'
         if not all(isinstance(value, (int, float)) for value in polygon):
             return 'one of its polygons holds something that is not a number'
+        if any(isinstance(value, int) and abs(value) > MAX_PIXELS for value in polygon):
+            return f'one of its polygons lies far outside the image of {height} x {width} pixels'
         points = np.array(polygon, np.float64).reshape(-1, 2)
         if not np.isfinite(points).all():
             return 'one of its polygons holds a coordinate that is not finite'

@@ -10,12 +10,16 @@ Examples:
 from __future__ import annotations
 
 import argparse
+import sys
 
+from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
 from ultrasam.cli.run_options import add_run_options, apply_run_options
-from ultrasam.errors import UltraSamError
-from ultrasam.launch import load_run_config, scale_learning_rate
+from ultrasam.errors import TrainingError, UltraSamError
+from ultrasam.launch import load_run_config, scale_learning_rate, use_mixed_precision
+
+EXIT_TRAINING = 6
 
 
 def parse_args() -> argparse.Namespace:
@@ -24,7 +28,11 @@ def parse_args() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add_run_options(parser)
-    parser.add_argument('--amp', action='store_true', help='train in automatic mixed precision')
+    parser.add_argument(
+        '--amp',
+        action='store_true',
+        help='train in mixed precision: bfloat16, or float16 on a GPU without it',
+    )
     parser.add_argument(
         '--auto-scale-lr', action='store_true', help='scale the learning rate with the batch size'
     )
@@ -43,16 +51,17 @@ def main() -> None:
             args.config, launcher=args.launcher, work_dir=args.work_dir, cfg_options=args.cfg_options
         )
         if args.amp:
-            cfg.optim_wrapper.type = 'AmpOptimWrapper'
-            cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
+            use_mixed_precision(cfg)
         if args.auto_scale_lr:
             scale_learning_rate(cfg)
         if args.resume is not None:
             cfg.resume = True
             cfg.load_from = None if args.resume == 'auto' else args.resume
-        Runner.from_cfg(cfg).train()
+        runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+        runner.train()
     except UltraSamError as error:
-        raise SystemExit(f'{type(error).__name__}: {error}') from error
+        sys.stderr.write(f'{type(error).__name__}: {error}\n')
+        raise SystemExit(EXIT_TRAINING if isinstance(error, TrainingError) else 1) from error
 
 
 if __name__ == '__main__':

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,10 @@ import torch
 from mmengine.config import Config
 from torch import distributed
 
+from .config_checks import check_overrides, check_types
 from .errors import ConfigError
 
+_TIMEOUT_S = 300
 _SUFFIXES = ('.py', '.json', '.yaml', '.yml')
 
 
@@ -57,13 +60,15 @@ def load_run_config(
         The config, ready for a runner.
 
     Raises:
-        ConfigError: There is no such file.
+        ConfigError: There is no such file, it is the config of another project, or an option would have no effect.
     """
     path = find_config(name)
     cfg = Config.fromfile(str(path))
     cfg.launcher = launcher
     if cfg_options:
+        check_overrides(cfg, cfg_options)
         cfg.merge_from_dict(dict(cfg_options))
+    check_types(cfg, str(path))
     if work_dir is not None:
         cfg.work_dir = work_dir
     elif cfg.get('work_dir') is None:
@@ -90,6 +95,16 @@ def scale_learning_rate(cfg: Config) -> None:
     cfg.auto_scale_lr.enable = True
 
 
+def use_mixed_precision(cfg: Config) -> None:
+    """Train with bfloat16, or with float16 on an accelerator that has no bfloat16.
+
+    Args:
+        cfg: The config of the run.
+    """
+    has_bfloat16 = not torch.cuda.is_available() or torch.cuda.is_bf16_supported()
+    cfg.optim_wrapper.type = 'BFloat16OptimWrapper' if has_bfloat16 else 'Float16OptimWrapper'
+
+
 def distribute_on_cpu(cfg: Config) -> None:
     """Join the processes that torchrun started on a machine without a GPU.
 
@@ -105,7 +120,8 @@ def distribute_on_cpu(cfg: Config) -> None:
     if 'RANK' not in os.environ:
         raise ConfigError('--launcher pytorch needs processes started by torchrun: use tools/dist_train.sh.')
     if not distributed.is_initialized():
-        distributed.init_process_group('gloo')
+        timeout = (cfg.get('env_cfg', {}).get('dist_cfg') or {}).get('timeout', _TIMEOUT_S)
+        distributed.init_process_group('gloo', timeout=timedelta(seconds=timeout))
     if cfg.get('model_wrapper_cfg') is None:
         cfg.model_wrapper_cfg = dict(
             type='MMDistributedDataParallel',

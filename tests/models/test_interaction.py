@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 import torch
 
@@ -72,7 +74,9 @@ def test_a_click_is_added_to_each_instance_in_its_place():
 
 @pytest.mark.parametrize('seed', range(4))
 def test_every_parameter_gets_a_gradient_whatever_is_drawn(seed):
-    model = tiny_model(interactive=dict(rounds=2, mask_prompt_probability=0.0)).train()
+    model = tiny_model(
+        prompt_sampling='interactive', interactive=dict(rounds=(1, 3), mask_prompt_probability=0.0)
+    ).train()
     torch.manual_seed(seed)
     for name, gradient in gradients(model, batch_of(item(random_prompts(4, 0), 0), item([], 1))).items():
         assert gradient is not None, name
@@ -87,8 +91,27 @@ def test_spread_is_zero_when_the_encoder_ignores_its_image():
 
 
 def test_impossible_options_are_named():
-    with pytest.raises(ConfigError, match='rounds=-1'):
-        InteractiveTraining(rounds=-1)
+    for rounds in (0, (3, 2)):
+        with pytest.raises(ConfigError, match=f'rounds={re.escape(str(rounds))}'):
+            InteractiveTraining(rounds=rounds)
+    with pytest.raises(ConfigError, match="prompt_sampling 'published': set 'interactive'"):
+        tiny_model(interactive=dict(rounds=1))
+    with pytest.raises(ConfigError, match="prompt_sampling 'clicks'"):
+        tiny_model(prompt_sampling='clicks')
+
+
+@pytest.mark.parametrize('rounds', [1, (1, 3)])
+def test_a_step_has_the_rounds_asked_for(rounds, monkeypatch):
+    model = tiny_model(prompt_sampling='interactive', interactive=dict(rounds=rounds)).train()
+    passes, decode = [], model.decode
+    monkeypatch.setattr(model, 'decode', lambda *a, **k: passes.append(1) or decode(*a, **k))
+    counts = set()
+    for seed in range(12):
+        torch.manual_seed(seed)
+        passes.clear()
+        gradients(model, batch_of(item(random_prompts(2, 0), 0)))
+        counts.add(len(passes) - 1)
+    assert counts == ({rounds} if isinstance(rounds, int) else {1, 2, 3})
 
 
 def test_every_candidate_learns_its_own_overlap():

@@ -20,6 +20,14 @@ from ultrasam.checkpoints.digests import publish_checkpoint, remove_checkpoint
 from ultrasam.checkpoints.notes import check_note, note_of_model
 from ultrasam.checkpoints.plain import make_plain
 from ultrasam.checkpoints.resume import POINTER, find_resume_point
+from ultrasam.checkpoints.run_state import (
+    KEY,
+    check_layout,
+    collect_run_state,
+    random_state,
+    random_state_of_this_process,
+    set_random_state,
+)
 from ultrasam.checkpoints.state_dicts import check_finite, check_fit, state_dict_of, without
 from ultrasam.errors import CheckpointError, ConfigError, OutputError
 from ultrasam.hashing import file_sha256
@@ -145,21 +153,28 @@ class VerifiedCheckpointHook(CheckpointHook):
     - Weights that are not finite are not saved; the run stops with the last good checkpoint in place.
     - It notes what names and shapes cannot tell, so that it fits no other kind of model by accident.
     - A run that resumes goes on from the newest checkpoint that is whole, and says what it passed over.
+    - Random numbers go on where they were, in every process, and validation does not use them up: the losses of a
+      run that was resumed are those of one that never stopped, where the operations themselves can be repeated.
 
     Args:
+        same_layout: Refuse to resume with another number of processes, batch size or seed.
         **options: Those of ``CheckpointHook`` but for ``backend_args`` and ``file_client_args``.
 
     Raises:
         ConfigError: A storage other than local files is asked for.
     """
 
-    def __init__(self, **options: Any) -> None:
+    def __init__(self, *, same_layout: bool = True, **options: Any) -> None:
         for name in ('backend_args', 'file_client_args'):
             if options.pop(name, None) is not None:
                 raise ConfigError(
                     f'VerifiedCheckpointHook writes local files only: leave {name} out, or use CheckpointHook.'
                 )
         super().__init__(backend_args={'backend': _BACKEND}, **options)
+        self.same_layout = same_layout
+        self._run_state: dict[str, Any] | None = None
+        self._resumed: dict[str, Any] | None = None
+        self._before_validation: dict[str, Any] | None = None
 
     def before_run(self, runner: Runner) -> None:
         """Choose the checkpoint to resume from, where the run leaves that open.
@@ -201,6 +216,50 @@ class VerifiedCheckpointHook(CheckpointHook):
                 for leftover in sweep(path):
                     runner.logger.warning(f'removed {leftover}, left by a run that was killed')
 
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
+        """Keep what the run needs to go on as if it had not stopped.
+
+        Raises:
+            CheckpointError: The run was of other processes, batch size or seed.
+        """
+        if not runner._resume:
+            return
+        self._resumed = checkpoint.get(KEY)
+        source = getattr(checkpoint, 'source', '') or 'checkpoint'
+        if self._resumed is None:
+            runner.logger.warning(f'{source}: keeps no random numbers: the run goes on with others')
+        elif self.same_layout:
+            check_layout(self._resumed['layout'], runner, source)
+
+    def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
+        """Take up the random numbers of the checkpoint, before the first step."""
+        if self._resumed is not None:
+            saved = random_state_of_this_process(self._resumed)
+            if saved is not None:
+                set_random_state(saved)
+            self._resumed = None
+
+    def before_val(self, runner: Runner) -> None:
+        """Put the random numbers aside."""
+        self._before_validation = random_state()
+
+    def after_val(self, runner: Runner) -> None:
+        """Take them up again."""
+        if self._before_validation is not None:
+            set_random_state(self._before_validation)
+            self._before_validation = None
+
+    def save_now(self, runner: Runner) -> None:
+        """Save the step that has just ended, unless it is saved; every process has to call this."""
+        step = runner.epoch + 1 if self.by_epoch else runner.iter + 1
+        if self.last_ckpt != self._path_of(step):
+            self._save_checkpoint(runner)
+
+    def _save_checkpoint(self, runner: Runner) -> None:
+        self._run_state = collect_run_state(runner)
+        super()._save_checkpoint(runner)
+        self._run_state = None
+
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         """Make the checkpoint plain data, with a note, and refuse one that is not finite.
 
@@ -213,6 +272,8 @@ class VerifiedCheckpointHook(CheckpointHook):
         """
         source = f'{runner.work_dir}, iteration {checkpoint["meta"].get("iter")}, not saved'
         check_finite(state_dict_of(checkpoint, source), source)
+        if self._run_state is not None:
+            checkpoint[KEY] = self._run_state
         note = note_of_model(runner.model)
         if note:
             checkpoint['meta'][NOTE_KEY] = note

@@ -6,6 +6,7 @@ from .adapters import (
     MedSaImageEncoder,
     TrainableOptimWrapperConstructor,
 )
+from .baselines import MedSam, SegmentAnything
 from .detector import UltraSam
 from .image_encoder import SamImageEncoder
 from .mask_head import SamMaskHead
@@ -17,11 +18,13 @@ __all__ = [
     'AdaptedUltraSam',
     'LoraImageEncoder',
     'MedSaImageEncoder',
+    'MedSam',
     'MinMaxPreprocessor',
     'SamImageEncoder',
     'SamMaskHead',
     'SamPromptEncoder',
     'SamTwoWayTransformer',
+    'SegmentAnything',
     'TrainableOptimWrapperConstructor',
     'UltraSam',
 ]

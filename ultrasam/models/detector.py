@@ -44,8 +44,11 @@ class UltraSam(BaseDetector):
             instance prompted by one click: ``'predicted_box'``, the box of its
             first mask, as published; ``'keep'``, the click.
         instances_per_pass: instances decoded at once at inference; bounds memory.
-        interactive: options of :class:`InteractiveTraining` to train with
-            corrective clicks over several rounds; None trains as published.
+        prompt_sampling: how training prompts: ``'published'``, one prompt that
+            stays the same in every pass; ``'interactive'``, corrective clicks
+            from where the mask is wrong, over several rounds.
+        interactive: options of :class:`InteractiveTraining`, for interactive
+            sampling only.
         data_preprocessor: config of the data preprocessor.
         init_cfg: initialisation config of MMEngine.
 
@@ -54,6 +57,7 @@ class UltraSam(BaseDetector):
     """
 
     POINT_REFINEMENTS = ('predicted_box', 'keep')
+    PROMPT_SAMPLINGS = ('published', 'interactive')
 
     def __init__(
         self,
@@ -66,6 +70,7 @@ class UltraSam(BaseDetector):
         inference_refinements: int | None = None,
         point_refinement: str = 'predicted_box',
         instances_per_pass: int = 16,
+        prompt_sampling: str = 'published',
         interactive: dict | None = None,
         data_preprocessor: dict | None = None,
         init_cfg: dict | list[dict] | None = None,
@@ -86,11 +91,21 @@ class UltraSam(BaseDetector):
             raise ConfigError(
                 f'point_refinement {point_refinement!r}: use one of {", ".join(self.POINT_REFINEMENTS)}'
             )
+        if prompt_sampling not in self.PROMPT_SAMPLINGS:
+            raise ConfigError(
+                f'prompt_sampling {prompt_sampling!r}: use one of {", ".join(self.PROMPT_SAMPLINGS)}'
+            )
+        if interactive is not None and prompt_sampling != 'interactive':
+            raise ConfigError(
+                f"interactive={interactive} with prompt_sampling {prompt_sampling!r}: set 'interactive'"
+            )
         self.num_refinements = num_refinements
         self.inference_refinements = at_inference
         self.point_refinement = point_refinement
         self.instances_per_pass = instances_per_pass
-        self.interactive = None if interactive is None else InteractiveTraining(**interactive)
+        self.interactive = (
+            InteractiveTraining(**(interactive or {})) if prompt_sampling == 'interactive' else None
+        )
         self.backbone = MODELS.build(backbone)
         self.prompt_encoder = MODELS.build(dict(prompt_encoder, mask_prompts=num_refinements > 0))
         self.decoder = MODELS.build(decoder)

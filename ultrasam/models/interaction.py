@@ -52,24 +52,36 @@ class InteractiveTraining:
     clicks several times before asking.
 
     Args:
-        rounds: rounds after the first pass.
+        rounds: rounds after the first pass, a number or an inclusive range
+            (a, b) of which every step draws one; at least one, which trains the
+            mask prompt.
         click_probability: chance that a round adds a click.
         mask_prompt_probability: chance that a round with a click is given the
             mask; one without a click, and the last, always are.
 
     Raises:
-        ConfigError: a negative number of rounds or a chance outside [0, 1].
+        ConfigError: no round, an inverted range or a chance outside [0, 1].
     """
 
     def __init__(
-        self, *, rounds: int = 3, click_probability: float = 0.75, mask_prompt_probability: float = 0.75
+        self,
+        *,
+        rounds: int | tuple[int, int] = 3,
+        click_probability: float = 0.75,
+        mask_prompt_probability: float = 0.75,
     ) -> None:
-        if rounds < 0 or not 0 <= click_probability <= 1 or not 0 <= mask_prompt_probability <= 1:
+        fewest, most = (rounds, rounds) if isinstance(rounds, int) else tuple(rounds)
+        if (
+            not 1 <= fewest <= most
+            or not 0 <= click_probability <= 1
+            or not 0 <= mask_prompt_probability <= 1
+        ):
             raise ConfigError(
                 f'interactive training with rounds={rounds}, click_probability={click_probability}, '
-                f'mask_prompt_probability={mask_prompt_probability}: give rounds >= 0 and chances in [0, 1]'
+                f'mask_prompt_probability={mask_prompt_probability}: give rounds >= 1 or a range (a, b) of '
+                'them, and chances in [0, 1]'
             )
-        self.rounds = rounds
+        self.rounds = (fewest, most)
         self.click_probability = click_probability
         self.mask_prompt_probability = mask_prompt_probability
 
@@ -91,19 +103,21 @@ class InteractiveTraining:
         """
         cell = model.prompt_encoder.img_size / targets.shape[-1]
         mask_prompt = None
+        fewest, most = self.rounds
+        rounds = fewest if fewest == most else int(torch.randint(fewest, most + 1, ()))
         total: dict[str, Tensor] = {}
-        for i in range(self.rounds + 1):
+        for i in range(rounds + 1):
             logits, iou = model.decode(embedding, prompts, mask_prompt=mask_prompt, candidates=ALL_MASKS)
             for kind in (SINGLE_MASK, MULTI_MASK):
                 for name, value in model.bbox_head.loss(logits[:, kind], iou[:, kind], targets).items():
-                    total[name] = total.get(name, 0.0) + value / (2 * (self.rounds + 1))
-            if i < self.rounds:
+                    total[name] = total.get(name, 0.0) + value / (2 * (rounds + 1))
+            if i < rounds:
                 shown = self._shown(logits.detach(), iou)
                 click = self._chance(self.click_probability)
                 if click:
                     prompts = prompts.with_points(*corrective_clicks(shown[:, 0], targets, cell))
                 # the last round always has the mask, so that no weight is without gradient in a distributed step
-                last = i == self.rounds - 1
+                last = i == rounds - 1
                 mask_prompt = (
                     shown if last or not click or self._chance(self.mask_prompt_probability) else None
                 )

@@ -27,5 +27,6 @@ model = dict(
     point_refinement='keep',
     # trained with clicks between the passes, it has nothing to gain from a second look at the same prompt
     inference_refinements=0,
+    prompt_sampling='interactive',
     interactive=dict(rounds=2),
 )

@@ -26,8 +26,10 @@ train_dataloader = dict(
     batch_size=8,
     num_workers=6,
     persistent_workers=True,
-    sampler=dict(type='InfiniteSampler', shuffle=True),
-    batch_sampler=dict(type='AspectRatioBatchSampler'),
+    # a worker that gives nothing for so many seconds ends the run
+    timeout=300,
+    sampler=dict(type='ReplayableSampler', shuffle=True),
+    batch_sampler=dict(type='ReplayableBatchSampler'),
     dataset=dict(
         type=dataset_type,
         data_root=data_root,

@@ -18,6 +18,7 @@ default_hooks = dict(
     ),
     sampler_seed=dict(type='DistSamplerSeedHook'),
     strict_checkpoint=dict(type='StrictCheckpointHook'),
+    same_annotations=dict(type='SameAnnotationsHook'),
     throughput=dict(type='ThroughputHook'),
     # Every prompt has one answer: show it whatever its score.
     visualization=dict(type='DetVisualizationHook', draw=False, score_thr=0.0),
@@ -26,7 +27,8 @@ default_hooks = dict(
 env_cfg = dict(
     cudnn_benchmark=False,
     mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0),
-    dist_cfg=dict(backend='nccl'),
+    # seconds until a process that hangs ends the job
+    dist_cfg=dict(backend='nccl', timeout=300),
 )
 randomness = dict(seed=0)
 

@@ -1,7 +1,7 @@
 """From scratch on simulated frames: AdamW with warm-up and cosine decay."""
 
 max_iters = 6000
-train_cfg = dict(type='IterBasedTrainLoop', max_iters=max_iters, val_interval=1000)
+train_cfg = dict(type='SurvivingTrainLoop', max_iters=max_iters, val_interval=1000)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
 

@@ -13,7 +13,8 @@ STAMP_CLASSIC := .venv-classic/.ready
 # The folders of the configs change when a config comes or goes; its bare name for OpenMIM must follow.
 SETUP_FILES := setup.py pyproject.toml packaging/env.sh packaging/mim_lookup.py $(shell find configs -type d)
 TRANSITIONAL := $(wildcard packaging/transitional/mmdet/*.*)
-CLASSIC_TESTS := $(wildcard tests/models tests/parity tests/transforms tests/checkpoints)
+CLASSIC_TESTS := $(wildcard tests/models tests/parity tests/transforms tests/checkpoints tests/datasets \
+	tests/evaluation/test_coco_metric.py)
 
 .PHONY: help env env-classic demo demo-data test test-slow test-classic faults faults-full lint format bench constraints clean distclean
 
@@ -68,6 +69,11 @@ bench: $(STAMP) ## measure ours against named peers (several minutes; use a quie
 	@$(PY) benchmarks/shipped.py
 	@$(PY) benchmarks/corpus.py
 	@$(PY) benchmarks/vit_b.py
+	@$(PY) benchmarks/corpus_tools.py
+	@$(PY) benchmarks/coco_reader.py
+	@$(PY) benchmarks/coco_metric.py
+	@$(PY) benchmarks/near_duplicates.py --frames 60
+	@$(PY) benchmarks/training_step.py --sizes small
 
 constraints: $(STAMP) ## compile constraints.txt anew from packaging/constraints.in and setup.py (seconds)
 	@.venv/bin/uv pip compile --quiet --universal --upgrade --python-version 3.10 --no-annotate --all-extras \

@@ -71,6 +71,7 @@ EXTRAS = {
         'matplotlib>=3.7',  # draws the curves; the oldest that we test
         'monai>=1.4',  # distances between surfaces; the first that runs with numpy 2
     ],
+    'tensorboard': ['tensorboard>=2.14'],  # curves of a run; the oldest for numpy 1.26
     'export': [
         'onnx>=1.17',  # the first that knows opset 22 and has wheels for Python 3.12 and numpy 2
         'onnxscript>=0.1',  # the exporter of torch imports it
@@ -78,6 +79,7 @@ EXTRAS = {
     ],
     'test': [
         'onnxruntime>=1.20',  # runs what is exported; the first for Python 3.10 to 3.12 with numpy 2 in all
+        'tensorboard>=2.14',  # reads back the curves of a run
         'transformers>=4.57,<5',  # SamModel, which reads what is exported; the series that we run
         'pytest>=8',  # the oldest that reads our settings without a warning
         'scikit-image>=0.22',  # the resize of MedSAM, which ours is compared with; the first for Python 3.12

@@ -71,7 +71,7 @@ if [[ $kind == main ]]; then
     say "installing the pinned packages; the first time this downloads some gigabytes and compiles onedl-mmcv:" \
         "five to ten minutes on two cores (here: $MAX_JOBS)"
     uv_install pip setuptools wheel
-    uv_install --no-build-isolation-package ultrasam --reinstall-package ultrasam --editable '.[mim,dicom,volume,corpus,evaluation,export,test,dev]'
+    uv_install --no-build-isolation-package ultrasam --reinstall-package ultrasam --editable '.[mim,dicom,volume,corpus,evaluation,tensorboard,export,test,dev]'
     # OpenMIM looks for a distribution of this name; it is built from what was just installed.
     uv_install --no-cache --no-build-isolation --no-deps --reinstall-package mmdet ./packaging/transitional/mmdet
     # Both builds of OpenCV are required by others and share their files: the last one wins, and needs no libGL.

@@ -48,7 +48,7 @@ class ToyModel(BaseModel):
 @pytest.fixture
 def config(tmp_path: Path) -> Path:
     path = tmp_path / 'Toy_refine.py'
-    path.write_text("model = dict(type='Toy', depth=2)\n", encoding='utf-8')
+    path.write_text("model = dict(type='mmdet.ResNet', depth=2)\n", encoding='utf-8')
     return path
 
 
@@ -75,7 +75,9 @@ def test_folder_of_the_run_is_that_of_the_command_then_of_the_config_then_of_the
 
 
 def test_options_of_the_command_line_reach_the_config(config: Path):
-    assert load_run_config(str(config), cfg_options={'model.depth': 3}).model == dict(type='Toy', depth=3)
+    assert load_run_config(str(config), cfg_options={'model.depth': 3}).model == dict(
+        type='mmdet.ResNet', depth=3
+    )
 
 
 def test_learning_rate_is_scaled_only_from_a_known_batch_size():

@@ -16,10 +16,17 @@ gpus=$3
 shift 3
 here=$(cd "$(dirname "$0")" && pwd)
 
+address=${MASTER_ADDR:-127.0.0.1}
+port=${PORT:-29500}
+if [[ ${NODE_RANK:-0} == 0 ]] && (exec 3<>"/dev/tcp/$address/$port") 2>/dev/null; then
+    echo "port $port of $address is in use, perhaps by another run: set PORT to another one" >&2
+    exit 1
+fi
+
 exec "${PYTHON:-python}" -m torch.distributed.run \
     --nnodes="${NNODES:-1}" \
     --node_rank="${NODE_RANK:-0}" \
-    --master_addr="${MASTER_ADDR:-127.0.0.1}" \
-    --master_port="${PORT:-29500}" \
+    --master_addr="$address" \
+    --master_port="$port" \
     --nproc_per_node="$gpus" \
     "$here/test.py" "$config" "$checkpoint" --launcher pytorch "$@"

@@ -16,10 +16,10 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
 from ultrasam.cli.run_options import add_run_options, apply_run_options
-from ultrasam.errors import TrainingError, UltraSamError
+from ultrasam.errors import OutputError, TrainingError, UltraSamError
 from ultrasam.launch import load_run_config, scale_learning_rate, use_mixed_precision
 
-EXIT_TRAINING = 6
+EXIT_OUTPUT, EXIT_TRAINING = 5, 6
 
 
 def parse_args() -> argparse.Namespace:
@@ -61,7 +61,8 @@ def main() -> None:
         runner.train()
     except UltraSamError as error:
         sys.stderr.write(f'{type(error).__name__}: {error}\n')
-        raise SystemExit(EXIT_TRAINING if isinstance(error, TrainingError) else 1) from error
+        codes = {OutputError: EXIT_OUTPUT, TrainingError: EXIT_TRAINING}
+        raise SystemExit(codes.get(type(error), 1)) from error
 
 
 if __name__ == '__main__':

@@ -13,6 +13,7 @@ import pytest
 import torch
 from mmengine.config import ConfigDict
 from mmengine.logging import HistoryBuffer
+from mmengine.optim import OneCycleLR
 
 from ultrasam.checkpoints.plain import TAG, from_plain, make_plain, restore, to_plain
 from ultrasam.errors import CheckpointError
@@ -123,3 +124,25 @@ def test_what_is_no_data_is_refused_where_it_is_needed_and_left_out_where_not() 
 def test_malformed_state_is_refused(value: dict[str, Any]) -> None:
     with pytest.raises(CheckpointError, match='malformed'):
         from_plain([value])
+
+
+def test_a_scheduler_that_holds_a_function_goes_on():
+    def build():
+        optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.1)
+        return optimizer, OneCycleLR(optimizer, eta_max=0.1, total_steps=10)
+
+    optimizer, scheduler = build()
+    for _ in range(3):
+        optimizer.step()
+        scheduler.step()
+    checkpoint = {'param_schedulers': [scheduler.state_dict()]}
+    make_plain(checkpoint)
+    checkpoint = through_torch(checkpoint)
+    restore(checkpoint)
+    again_optimizer, again = build()
+    again_optimizer.param_groups[0].update(lr=optimizer.param_groups[0]['lr'])
+    again.load_state_dict(checkpoint['param_schedulers'][0])
+    scheduler.step()
+    again.step()
+    assert again.last_step == scheduler.last_step
+    assert again_optimizer.param_groups[0]['lr'] == optimizer.param_groups[0]['lr']

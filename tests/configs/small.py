@@ -25,7 +25,7 @@ from ultrasam.simulation import write_coco_dataset
 _OURS = [
     path
     for path in (ROOT / 'configs').rglob('*.py')
-    if 'downstream' not in path.parts and not path.stem.startswith('downstream')
+    if not {'downstream', 'finetune'} & set(path.parts) and not path.stem.startswith('downstream')
 ]
 BASES = sorted(path for path in _OURS if '_base_' in path.parts)
 LEAVES = sorted(path for path in _OURS if '_base_' not in path.parts)

@@ -191,7 +191,8 @@ class TestTraining:
                 if isinstance(module, torch.nn.Dropout):
                     module.p = 0.0
         image = torch.randn(1, 3, SIZE, SIZE)
-        assert torch.equal(encoder.train()(image)[0], encoder.eval()(image)[0])
+        # attention sums in another order in training
+        assert torch.allclose(encoder.train()(image)[0], encoder.eval()(image)[0], atol=1e-5)
 
 
 def test_every_frozen_stage_of_med_sa():
@@ -286,7 +287,7 @@ class TestLora:
         data = batch['inputs'][0].float()[None] / 99
         image = torch.nn.functional.pad(data, (0, 0, 0, SIZE - data.shape[-2]))
         with torch.no_grad():
-            assert torch.equal(model.backbone.train()(image)[0], plain.backbone(image)[0])
+            assert torch.allclose(model.backbone.train()(image)[0], plain.backbone(image)[0], atol=1e-5)
 
     def test_adapters_load_into_a_model_that_has_its_base(self, base, batch, tmp_path):
         source = trained('lora', base)
@@ -348,7 +349,7 @@ class TestMedSa:
         for zero_init in (True, False):
             model = tiny_adapted('med_sa', zero_init=zero_init)
             load_strict(model, base, source='base')
-            same = torch.equal(model.backbone.train()(image)[0], expected)
+            same = torch.allclose(model.backbone.train()(image)[0], expected, atol=1e-5)
             assert same == zero_init
 
     def test_half_the_adapters_are_refused(self, base):

@@ -45,6 +45,10 @@ def make_plain(checkpoint: dict[str, Any]) -> list[str]:
             marks = parts.get('resumed_keys', {})
             parts['resumed_keys'] = OrderedDict((name, mark) for name, mark in marks.items() if name in kept)
             checkpoint[key] = parts
+        elif key == 'param_schedulers':
+            # a function of a scheduler is that of its class, and is there again when it is built
+            plain = [{name: part for name, part in one.items() if not callable(part)} for one in value]
+            checkpoint[key] = to_plain(plain, key)
         elif key == 'meta':
             meta = dict(value)
             if isinstance(meta.get('dataset_meta'), Mapping):

@@ -44,7 +44,11 @@ def find_resume_point(folders: Sequence[str | os.PathLike[str]]) -> ResumePoint:
     places = [Path(folder) for folder in folders]
     rejected: list[str] = []
     candidates = _pointed_at(places, rejected)
-    found = {path for place in places for pattern in _PATTERNS for path in place.glob(pattern)}
+    named = {path for place in places for pattern in _PATTERNS for path in place.glob(pattern)}
+    found = {path for path in named if path.exists() and _is_inside(path, places)}
+    rejected += [
+        f'{path}: a link to {path.resolve()}, which is no file of this run.' for path in named - found
+    ]
     newest_first = sorted(found, key=lambda path: (path.stat().st_mtime_ns, path.name), reverse=True)
     for path in dict.fromkeys([*candidates, *newest_first]):
         try:
@@ -67,14 +71,18 @@ def _pointed_at(places: list[Path], rejected: list[str]) -> list[Path]:
         return []
     # A run that was moved still finds its files by name.
     target = Path(text) if Path(text).exists() else places[0] / Path(text).name
-    inside = any(Path(os.path.realpath(target)).parent == Path(os.path.realpath(place)) for place in places)
-    if not inside:
+    if not _is_inside(target, places):
         rejected.append(f'{pointer}: names {text}, which is no file of this run.')
         return []
     if not target.is_file():
         rejected.append(f'{pointer}: names {text}, which is missing.')
         return []
     return [target]
+
+
+def _is_inside(path: Path, places: list[Path]) -> bool:
+    """Whether a path, or what it is a link to, lies in one of the folders."""
+    return any(path.resolve().parent == place.resolve() for place in places)
 
 
 def _check_whole(path: Path) -> None:

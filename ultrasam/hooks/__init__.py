@@ -1,7 +1,14 @@
 """Hooks of the runner."""
 
 from ultrasam.hooks.adapters import AdapterCheckpointHook
+from ultrasam.hooks.annotations import SameAnnotationsHook
 from ultrasam.hooks.checkpoint import StrictCheckpointHook, VerifiedCheckpointHook
 from ultrasam.hooks.throughput import ThroughputHook
 
-__all__ = ['AdapterCheckpointHook', 'StrictCheckpointHook', 'ThroughputHook', 'VerifiedCheckpointHook']
+__all__ = [
+    'AdapterCheckpointHook',
+    'SameAnnotationsHook',
+    'StrictCheckpointHook',
+    'ThroughputHook',
+    'VerifiedCheckpointHook',
+]

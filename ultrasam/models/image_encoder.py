@@ -9,9 +9,15 @@ import torch.nn.functional as F
 from mmdet.registry import MODELS
 from mmengine.model import BaseModule
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from ultrasam.errors import ConfigError
 from ultrasam.models.layers import FeedForward, LayerNorm2d
+
+ATTENTIONS = ('fused', 'materialised')
+
+# widths of a head that attention kernels take without copying are multiples of this
+_KERNEL_WIDTH = 8
 
 ARCHITECTURES: dict[str, dict] = {
     'base': dict(
@@ -98,11 +104,15 @@ class WindowAttention(nn.Module):
         embed_dims: width of the tokens.
         num_heads: heads.
         size: height and width of the window (or of the whole map) in tokens.
+        attention: how training computes it: ``'fused'`` keeps no (size^2, size^2)
+            map for the backward pass, ``'materialised'`` does. Inference, which
+            keeps nothing, adds the positions as a bias.
     """
 
-    def __init__(self, embed_dims: int, num_heads: int, size: int) -> None:
+    def __init__(self, embed_dims: int, num_heads: int, size: int, attention: str = 'fused') -> None:
         super().__init__()
         head_dims = embed_dims // num_heads
+        self.attention = attention
         self.num_heads = num_heads
         self.size = size
         self.qkv = nn.Linear(embed_dims, 3 * embed_dims)
@@ -115,11 +125,45 @@ class WindowAttention(nn.Module):
         batch, height, width, channels = x.shape
         qkv = self.qkv(x).reshape(batch, height * width, 3, self.num_heads, -1)
         q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind(0)
-        out = F.scaled_dot_product_attention(q, k, v, attn_mask=self.position_bias(q))
+        if self.training and self.attention == 'fused':
+            out = self._attend_fused(q, k, v)
+        else:
+            out = F.scaled_dot_product_attention(q, k, v, attn_mask=self.position_bias(q))
         return self.proj(out.transpose(1, 2).reshape(batch, height, width, channels))
+
+    def _attend_fused(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        """The same attention of q, k and v (B, heads, size^2, D), without a bias.
+
+        The logit is one product: of ``[q / sqrt(D), q.R_h, q.R_w]`` and of the
+        key followed by its row and its column, one-hot.
+        """
+        width = q.shape[-1]
+        by_row, by_column = (part.flatten(2, 3) for part in self.position_logits(q))
+        axis = torch.eye(self.size, dtype=k.dtype, device=k.device)
+        place = torch.cat([axis.repeat_interleave(self.size, 0), axis.repeat(self.size, 1)], 1)
+        queries = torch.cat([q * width**-0.5, by_row, by_column], -1)
+        keys = torch.cat([k, place.expand(*k.shape[:2], -1, -1)], -1)
+        spare = -keys.shape[-1] % _KERNEL_WIDTH
+        queries, keys = F.pad(queries, (0, spare)), F.pad(keys, (0, spare))
+        if v.device.type == 'cpu':
+            # the kernel of the CPU takes values as wide as the keys; any other would fall back to whole maps
+            v = F.pad(v, (0, keys.shape[-1] - width))
+        return F.scaled_dot_product_attention(queries, keys, v, scale=1.0)[..., :width]
 
     def position_bias(self, q: Tensor) -> Tensor:
         """Bias (B, heads, size^2, size^2) on the logits of unscaled queries q (B, heads, size^2, D)."""
+        by_row, by_column = self.position_logits(q)
+        return (by_row[..., :, None] + by_column[..., None, :]).flatten(4).flatten(2, 3)
+
+    def position_logits(self, q: Tensor) -> tuple[Tensor, Tensor]:
+        """What the row and the column of a key add to the logits of unscaled queries.
+
+        Args:
+            q: (B, heads, size^2, D), float.
+
+        Returns:
+            Two of (B, heads, size, size, size), float: query row and column, then key row or key column.
+        """
         size = self.size
         q_map = q.unflatten(2, (size, size))
         by_row = torch.einsum(
@@ -128,7 +172,7 @@ class WindowAttention(nn.Module):
         by_column = torch.einsum(
             'bnyxc,xuc->bnyxu', q_map, relative_position_rows(self.rel_pos_w, size).to(q.dtype)
         )
-        return (by_row[..., :, None] + by_column[..., None, :]).flatten(4).flatten(2, 3)
+        return by_row, by_column
 
 
 class EncoderLayer(nn.Module):
@@ -140,15 +184,23 @@ class EncoderLayer(nn.Module):
         feedforward_channels: hidden width of the feed-forward part.
         window_size: window in tokens; 0 attends over the whole map.
         map_size: height and width of the whole map in tokens.
+        attention: how training attends, see :class:`WindowAttention`.
     """
 
     def __init__(
-        self, *, embed_dims: int, num_heads: int, feedforward_channels: int, window_size: int, map_size: int
+        self,
+        *,
+        embed_dims: int,
+        num_heads: int,
+        feedforward_channels: int,
+        window_size: int,
+        map_size: int,
+        attention: str = 'fused',
     ) -> None:
         super().__init__()
         self.window_size = window_size
         self.ln1 = nn.LayerNorm(embed_dims, eps=1e-6)
-        self.attn = WindowAttention(embed_dims, num_heads, window_size or map_size)
+        self.attn = WindowAttention(embed_dims, num_heads, window_size or map_size, attention)
         self.ln2 = nn.LayerNorm(embed_dims, eps=1e-6)
         self.ffn = FeedForward(embed_dims, feedforward_channels, nn.GELU())
 
@@ -191,6 +243,12 @@ def join_windows(
     return x.reshape(-1, *padded_hw, windows.shape[-1])[:, : size_hw[0], : size_hw[1]]
 
 
+def run_layer(layer: nn.Module, x: Tensor) -> Tensor:
+    """A layer of x (B, H, W, embed_dims): the part of the encoder that is compiled."""
+    out: Tensor = layer(x)
+    return out
+
+
 @MODELS.register_module()
 class SamImageEncoder(BaseModule):
     """The image encoder of SAM: image in, one embedding map out.
@@ -204,11 +262,18 @@ class SamImageEncoder(BaseModule):
         in_channels: channels of the image.
         out_channels: channels of the embedding.
         window_size: side of an attention window in tokens.
+        attention: how training attends: ``'fused'`` keeps a quarter of the memory
+            of a layer over the whole map, ``'materialised'`` computes as segment-anything does; the results are
+            equal up to rounding.
+        checkpoint_layers: keep only what enters each layer, and compute the rest
+            anew for the backward pass: a fraction of the memory, a third more work.
+        compile_layers: run the layers through ``torch.compile`` in training;
+            True, or the options of ``torch.compile``.
         make_layer: builds a layer from the arguments of :class:`EncoderLayer`; an encoder with adapters gives its own.
         init_cfg: initialisation config of MMEngine.
 
     Raises:
-        ConfigError: an unknown architecture, or sizes that do not divide.
+        ConfigError: an unknown architecture or attention, or sizes that do not divide.
     """
 
     def __init__(
@@ -220,16 +285,26 @@ class SamImageEncoder(BaseModule):
         in_channels: int = 3,
         out_channels: int = 256,
         window_size: int = 14,
+        attention: str = 'fused',
+        checkpoint_layers: bool = False,
+        compile_layers: bool | Mapping = False,
         make_layer: Callable[..., EncoderLayer] = EncoderLayer,
         init_cfg: dict | list[dict] | None = None,
     ) -> None:
         super().__init__(init_cfg=init_cfg)
         if img_size % patch_size:
             raise ConfigError(f'img_size {img_size} is no multiple of patch_size {patch_size}')
+        if attention not in ATTENTIONS:
+            raise ConfigError(f'attention {attention!r}: use one of {", ".join(ATTENTIONS)}')
         spec = architecture(arch)
         width, map_size = spec['embed_dims'], img_size // patch_size
         self.img_size = img_size
         self.out_channels = out_channels
+        self.checkpoint_layers = checkpoint_layers
+        self._train_layer: Callable[[nn.Module, Tensor], Tensor] = run_layer
+        if compile_layers is not False:
+            options = {} if compile_layers is True else dict(compile_layers)
+            self._train_layer = torch.compile(run_layer, **options)
         self.patch_embed = PatchEmbed(in_channels, width, patch_size)
         self.pos_embed = nn.Parameter(torch.zeros(1, map_size, map_size, width))
         self.layers = nn.ModuleList(
@@ -239,6 +314,7 @@ class SamImageEncoder(BaseModule):
                 feedforward_channels=spec['feedforward_channels'],
                 window_size=0 if i in spec['global_attn_indexes'] else window_size,
                 map_size=map_size,
+                attention=attention,
             )
             for i in range(spec['num_layers'])
         )
@@ -278,6 +354,8 @@ class SamImageEncoder(BaseModule):
                 'pad_size_divisor in the data preprocessor)'
             )
         x = self.patch_embed(x) + self.pos_embed
+        run = self._train_layer if self.training else run_layer
+        recompute = self.checkpoint_layers and self.training
         for layer in self.layers:
-            x = layer(x)
+            x = checkpoint(run, layer, x, use_reentrant=False) if recompute else run(layer, x)
         return (self.channel_reduction(x.permute(0, 3, 1, 2)),)

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from mmdet.registry import MODELS
 from mmengine.model import BaseModule
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from ultrasam.errors import ConfigError
 from ultrasam.models.layers import FeedForward
@@ -185,6 +186,9 @@ class SamTwoWayTransformer(BaseModule):
         mlp_skip: ``'doubled'`` for weights trained by UltraSam, ``'single'``
             for those of SAM and MedSAM. Names and shapes do not tell them
             apart; masks of the wrong one are unrelated.
+        checkpoint_layers: keep only what enters each layer in training, and
+            compute the rest anew for the backward pass; it saves memory where
+            images have many instances.
         init_cfg: initialisation config of MMEngine.
 
     Raises:
@@ -201,12 +205,14 @@ class SamTwoWayTransformer(BaseModule):
         dropout: float = 0.1,
         downsample: int = 2,
         mlp_skip: str = 'doubled',
+        checkpoint_layers: bool = False,
         init_cfg: dict | list[dict] | None = None,
     ) -> None:
         super().__init__(init_cfg=init_cfg)
         if mlp_skip not in MLP_SKIPS:
             raise ConfigError(f'mlp_skip {mlp_skip!r}: use one of {", ".join(MLP_SKIPS)}')
         self.mlp_skip = mlp_skip
+        self.checkpoint_layers = checkpoint_layers
         self.layers = nn.ModuleList(
             TwoWayLayer(
                 embed_dims=embed_dims,
@@ -235,7 +241,9 @@ class SamTwoWayTransformer(BaseModule):
         """
         height, width = image.shape[-2:]
         token_pe, image = tokens, image.flatten(2).transpose(1, 2)
+        recompute = self.checkpoint_layers and self.training
         for layer in self.layers:
-            tokens, image = layer(tokens, image, token_pe, image_pe)
+            inputs = (tokens, image, token_pe, image_pe)
+            tokens, image = checkpoint(layer, *inputs, use_reentrant=False) if recompute else layer(*inputs)
         attended = self.final_attn_token_to_image(tokens + token_pe, image + image_pe, image)
         return self.post_norm(tokens + attended), image.transpose(1, 2).unflatten(2, (height, width))

@@ -72,14 +72,14 @@ test_dataloader = dict(
 )
 
 val_evaluator = dict(
-    type='CocoMetric',
+    type='UltraSamCocoMetric',
     ann_file=f'{data_root}/{val_ann_file}',
     metric=['bbox', 'segm'],
     classwise=True,
     format_only=False,
 )
 test_evaluator = dict(
-    type='CocoMetric',
+    type='UltraSamCocoMetric',
     ann_file=f'{data_root}/{test_ann_file}',
     metric=['bbox', 'segm'],
     classwise=True,

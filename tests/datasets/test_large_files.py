@@ -31,7 +31,7 @@ def content_of(seed: int = 0, *, images: int = 9) -> dict[str, Any]:
     records = [
         {
             'id': number * 3 + 1,
-            'file_name': f'bild é "{number}\\".png',
+            'file_name': f'bild é "{number}".png',
             'height': int(rng.integers(20, 60)),
             'width': int(rng.integers(20, 60)),
             'subject': 'Ωmega',
@@ -51,17 +51,21 @@ def content_of(seed: int = 0, *, images: int = 9) -> dict[str, Any]:
             [[1.5, 2, 9, 4.25, 2, 8]],
             None,
         )
-        boxes = (coco_mask.toBbox(rle).tolist(), [-5, 2, 8, 9], [100, 100, 5, 5], [1, 1, 0.5, 3])
+        # boxes and areas are those of the mask, or there is no pixel to contradict them
+        kind = int(rng.integers(4))
+        is_free = kind in (1, 3)
+        own = [1.5, 2, 7.5, 6] if kind == 2 else coco_mask.toBbox(rle).tolist()
+        boxes = (own, [-5, 2, 8, 9], [100, 100, 5, 5], [1, 1, 0.5, 3])
         annotations.append(
             {
                 'id': len(annotations) + 1,
                 'image_id': image['id'],
                 'category_id': int(rng.integers(1, 4)),
-                'bbox': boxes[int(rng.choice(4, p=(0.7, 0.1, 0.1, 0.1)))],
-                'area': int(mask.sum()) * int(rng.random() < 0.9),
+                'bbox': boxes[int(rng.choice(4, p=(0.4, 0.2, 0.2, 0.2))) * is_free],
+                'area': int(mask.sum()) * int(rng.random() < 0.8 or not is_free),
                 'iscrowd': int(rng.random() < 0.2),
                 'ignore': int(rng.random() < 0.1),
-                'segmentation': masks[int(rng.integers(4))],
+                'segmentation': masks[kind],
             }
         )
     categories = [{'id': number, 'name': name} for number, name in enumerate(('zyste', 'x', 'Knötchen'), 1)]

@@ -238,6 +238,10 @@ def test_polygons_and_uncompressed_runs(tmp_path, library):
     content, results = truth_and_predictions(9)
     content['annotations'][0]['segmentation'] = [[10.5, 10, 40, 12, 30, 50.5]]
     content['annotations'][1]['segmentation'] = {'size': list(HW), 'counts': [100, 200, HW[0] * HW[1] - 300]}
+    for one in content['annotations'][:2]:
+        of_file = one['segmentation']
+        packed = coco_mask.frPyObjects(of_file, *HW)
+        one['bbox'] = coco_mask.toBbox(coco_mask.merge(packed) if isinstance(of_file, list) else packed).tolist()
     scores = score(write(tmp_path, content), samples_of(content, results), library)
     assert_equal_to_stock(scores, content, results)
 

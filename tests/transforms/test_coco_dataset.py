@@ -75,9 +75,9 @@ def test_left_out_annotations_are_counted(coco_content, write_set, logged):
     changes = [
         dict(category_id=2),
         dict(ignore=1),
-        dict(bbox=[100, 100, 5, 5]),
-        dict(bbox=[5, 5, 0.5, 5]),
-        dict(area=0),
+        dict(bbox=[100, 100, 5, 5], segmentation=None),
+        dict(bbox=[5, 5, 0.5, 5], segmentation=None),
+        dict(area=0, segmentation=None),
     ]
     coco_content['annotations'] += [dict(extra, id=10 + i, **change) for i, change in enumerate(changes)]
     data = build(write_set(coco_content))
@@ -180,7 +180,13 @@ class TestRecords:
         [
             ('images', dict(id=2), '2 images share the id 2'),
             ('images', dict(file_name=None), 'no file_name'),
+            ('images', dict(file_name='b.png'), "another has the file_name 'b.png'"),
+            ('images', dict(file_name='../a.png'), 'leaves the folder'),
+            ('images', dict(file_name='/etc/passwd'), 'leaves the folder'),
+            ('images', dict(file_name='./a.png'), 'not written plainly'),
+            ('images', dict(id=True), 'no id'),
             ('images', dict(height='60'), 'positive integers'),
+            ('images', dict(height=True), 'positive integers'),
             ('images', dict(width=0), 'positive integers'),
             ('categories', dict(id=None), 'no id or no name'),
             ('annotations', dict(id=2), '2 annotations share the id 2'),
@@ -191,6 +197,16 @@ class TestRecords:
             ('annotations', dict(bbox=[1, 2, 3]), 'not x, y, width, height'),
             ('annotations', dict(bbox=[1, 2, 3, float('nan')]), 'not x, y, width, height'),
             ('annotations', dict(area='big'), 'not a number'),
+            ('annotations', dict(area=0), 'its mask has'),
+            ('annotations', dict(bbox=[True, 2, 3, 4]), 'not x, y, width, height'),
+            ('annotations', dict(bbox=[-4, -4, -9, -9]), 'not that of its mask'),
+            ('annotations', dict(bbox=[500, 500, 9, 9]), 'not that of its mask'),
+            ('annotations', dict(bbox=[1, 1, 25, 25]), 'not that of its mask'),
+            (
+                'annotations',
+                dict(bbox=[1, 1, 25, 25], segmentation=[[20, 20, 40, 20, 40, 40]]),
+                'of its mask',
+            ),
             ('annotations', dict(bbox=None, segmentation=None), 'neither bbox nor segmentation'),
             ('annotations', dict(segmentation=rle_of(np.ones((80, 60)))), r'size \[80, 60\]'),
         ],

@@ -199,12 +199,16 @@ class _Images(_Section):
         self.sizes: list[tuple[int, int]] = []
         self._spans = array('q')
         self._names = bytearray()
+        self._known: set[str] = set()
         self._name_ends = array('q')
 
     def take(self, record: dict[str, Any], start: int, stop: int) -> None:
         if fault := image_fault(record):
             self.faults.add(fault)
             return
+        if record['file_name'] in self._known:
+            self.faults.add(f'image {record["id"]!r}: another has the file_name {record["file_name"]!r}')
+        self._known.add(record['file_name'])
         self.rows[record['id']] = len(self.sizes)
         self.sizes.append((record['height'], record['width']))
         self._spans.extend((start, stop))
@@ -268,8 +272,11 @@ class _Annotations:
         if not waiting:
             return
         counts = [annotation['segmentation']['counts'] for annotation, _ in waiting]
-        is_valid = measure_masks(counts, np.array([size for _, size in waiting], np.int64)).is_valid
-        for place in np.flatnonzero(~is_valid):
+        found = measure_masks(counts, np.array([size for _, size in waiting], np.int64))
+        stated = np.array([annotation['bbox'] for annotation, _ in waiting], np.float64)
+        areas = np.array([annotation['area'] for annotation, _ in waiting], np.float64)
+        is_other = (np.abs(stated - found.boxes_xywh) > 1).any(axis=1) | (areas <= 0)
+        for place in np.flatnonzero(~found.is_valid | (is_other & (found.areas > 0))):
             annotation, size = waiting[place]
             if fault := mask_fault(annotation, size):
                 self.faults.add(f'annotation {annotation["id"]!r}: {fault}')

@@ -5,16 +5,18 @@ from __future__ import annotations
 import math
 from array import array
 from collections import Counter
-from collections.abc import Container, Mapping
+from collections.abc import Container, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from pycocotools import mask as coco_mask
 
+from ultrasam.corpus.layout import name_fault
 from ultrasam.errors import AnnotationError
 from ultrasam.transforms.segmentation import compressed_rle, is_empty_segmentation, segmentation_fault
 
 _SHOWN_FAULTS = 5
+_BOX_SLACK, _BOX_SHARE = 2.0, 0.05
 _LARGEST = 1 << 63
 
 # why an annotation is left out, whatever the config; the number is its place here
@@ -83,8 +85,10 @@ def image_fault(image: Mapping[str, Any]) -> str:
     sizes = (image.get('height'), image.get('width'))
     if not is_id(image.get('id')) or not isinstance(image.get('file_name'), str):
         return f'image {image.get("id", image.get("file_name"))!r}: no id or no file_name'
-    if not all(isinstance(size, int) and size > 0 for size in sizes):
+    if not all(type(size) is int and size > 0 for size in sizes):
         return f'image {image["id"]!r}: height and width {sizes} must be positive integers'
+    if fault := name_fault(image['file_name']):
+        return f'image {image["id"]!r}: its file_name {image["file_name"]!r} {fault}'
     return ''
 
 
@@ -97,7 +101,7 @@ def category_fault(category: Mapping[str, Any]) -> str:
 
 def is_id(value: Any) -> bool:
     """Whether this can be the id of a record."""
-    return isinstance(value, (int, str))
+    return type(value) in (int, str)
 
 
 def reference_fault(annotation: Mapping[str, Any], images: Container[Any], categories: Container[Any]) -> str:
@@ -121,12 +125,33 @@ def reference_fault(annotation: Mapping[str, Any], images: Container[Any], categ
 
 
 def mask_fault(annotation: Mapping[str, Any], size_hw: tuple[int, int]) -> str:
-    """What is wrong with the segmentation of an annotation, or nothing."""
-    return segmentation_fault(annotation.get('segmentation'), *size_hw) or ''
+    """What is wrong with the segmentation of an annotation, or with its box and area by it, or nothing."""
+    segmentation = annotation.get('segmentation')
+    fault = segmentation_fault(segmentation, *size_hw)
+    if fault or is_empty_segmentation(segmentation):
+        return fault or ''
+    rle = compressed_rle(segmentation, *size_hw)
+    area = int(coco_mask.area(rle))
+    return measure_fault(annotation, area, coco_mask.toBbox(rle).tolist()) if area else ''
+
+
+def measure_fault(annotation: Mapping[str, Any], area: int, box_xywh: Sequence[float]) -> str:
+    """What is wrong with the box and the area of an annotation whose mask has these, or nothing.
+
+    Boxes of coordinates differ a little from those of pixels; more than 2 pixels and a twentieth of the larger side
+    is another box.
+    """
+    box, stated = annotation.get('bbox'), annotation.get('area')
+    slack = max(_BOX_SLACK, max(box_xywh[2:]) * _BOX_SHARE)
+    if box is not None and max(abs(one - other) for one, other in zip(box, box_xywh, strict=True)) > slack:
+        return f'its bbox {box} is not that of its mask, {list(box_xywh)}'
+    if stated is not None and stated <= 0 < area:
+        return f'its area is {stated}, its mask has {area} pixels'
+    return ''
 
 
 def _is_number(value: Any) -> bool:
-    if not isinstance(value, (int, float)):
+    if type(value) not in (int, float):
         return False
     try:
         return math.isfinite(value)

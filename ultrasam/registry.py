@@ -4,6 +4,7 @@ import ultrasam.datasets
 import ultrasam.datasets.replay
 import ultrasam.evaluation.coco_metric
 import ultrasam.hooks
+import ultrasam.hooks.classes
 import ultrasam.loops
 import ultrasam.models
 import ultrasam.optim

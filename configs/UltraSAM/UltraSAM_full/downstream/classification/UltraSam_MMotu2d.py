@@ -1,0 +1,5 @@
+"""A classifier on the encoder of UltraSam, on MMOTU-2D."""
+
+_base_ = './SAM_MMotu2d.py'
+
+model = dict(backbone=dict(init_cfg=dict(checkpoint='weights/UltraSam.pth')))

@@ -1,0 +1,8 @@
+"""Mask2Former on a feature pyramid from SAM's encoder, on BUS-BRA."""
+
+_base_ = [
+    '../../../../../_base_/models/downstream_mask2former_sam_pyramid.py',
+    '../../../../../_base_/datasets/downstream_segmentation.py',
+    '../../../../../_base_/schedules/downstream_segmentation_8k.py',
+    '../../../../../_base_/runtime/downstream_segmentation.py',
+]

@@ -1,0 +1,5 @@
+"""Mask2Former on the encoder of UltraSam, on BUS-BRA."""
+
+_base_ = './SAM.py'
+
+model = dict(backbone=dict(init_cfg=dict(checkpoint='weights/UltraSam.pth')))

@@ -1,0 +1,17 @@
+"""Logging, checkpoints and pictures of a run that segments instances by class."""
+
+_base_ = './ultrasam_iter.py'
+
+custom_imports = dict(
+    imports=[
+        'ultrasam.registry',
+        'ultrasam.hooks.classes',
+        'ultrasam.models.feature_encoders',
+        'ultrasam.models.feature_pyramid',
+    ]
+)
+default_hooks = dict(
+    same_classes=dict(type='SameClassesHook'),
+    visualization=dict(score_thr=0.3),
+)
+visualizer = dict(type='DetLocalVisualizer')

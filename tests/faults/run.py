@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from tests.faults.harness import GROUPS, FaultResult, patience
@@ -39,19 +40,25 @@ def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--full', action='store_true', help='more trials of each fault')
     parser.add_argument('--only', action='append', default=[], metavar='ID', help='faults whose id begins so')
     parser.add_argument('--out', type=Path, default=Path('work_dirs/faults'), help='folder of the report')
+    parser.add_argument(
+        '--jobs', type=int, default=min(os.cpu_count() or 1, 4), help='groups at once (default: one a core)'
+    )
     parser.add_argument('--list', action='store_true', help='list the faults and do nothing')
     return parser.parse_args(arguments)
 
 
-def run_group(group: str, size: str, prefixes: Sequence[str], outcome: Outcome) -> None:
+def run_group(group: str, size: str, prefixes: Sequence[str]) -> Outcome:
     """Run the faults of a group in a fresh process and folder.
 
     Args:
         group: Name of its file, without ``group_``.
         size: ``quick``, ``full``, or ``list`` to run nothing.
         prefixes: What the ids of the faults begin with; all faults if empty.
-        outcome: Where the faults, their results, and what kept the group from ending are added.
+
+    Returns:
+        Its faults, their results, and what kept the group from ending.
     """
+    outcome, started = Outcome(), time.monotonic()
     environment = {name: value for name, value in os.environ.items() if name not in _UNSET}
     environment.update(OMP_NUM_THREADS='1', PYTHONPATH=str(ROOT), CUDA_VISIBLE_DEVICES='')
     with tempfile.TemporaryDirectory(prefix='faults.') as folder, tempfile.TemporaryFile() as log:
@@ -75,14 +82,22 @@ def run_group(group: str, size: str, prefixes: Sequence[str], outcome: Outcome) 
             said = log.read().decode('utf-8', 'replace').strip()[-1500:]
             outcome.broken.append(f'group {group} {ended}: {said}')
         faults, results = Path(folder) / FAULTS_FILE, Path(folder) / RESULTS_FILE
-        described = json.loads(faults.read_text(encoding='utf-8')) if faults.exists() else []
-        known = {fault['id'] for fault in outcome.faults}
-        outcome.broken += [
-            f'group {group}: fault {f["id"]} is registered twice' for f in described if f['id'] in known
-        ]
-        outcome.faults += described
+        outcome.faults = json.loads(faults.read_text(encoding='utf-8')) if faults.exists() else []
         lines = results.read_text(encoding='utf-8').splitlines() if results.exists() else []
-        outcome.results += [FaultResult(**json.loads(line)) for line in lines]
+        outcome.results = [FaultResult(**json.loads(line)) for line in lines]
+    outcome.seconds = round(time.monotonic() - started, 1)
+    if size != 'list':
+        sys.stderr.write(f'group {group}: {outcome.seconds:.1f} s\n')
+    return outcome
+
+
+def add_group(outcome: Outcome, group: str, part: Outcome) -> None:
+    """Add what a group found to what all found."""
+    known = {fault['id'] for fault in outcome.faults}
+    twice = [fault['id'] for fault in part.faults if fault['id'] in known]
+    outcome.broken += part.broken + [f'group {group}: fault {id_} is registered twice' for id_ in twice]
+    outcome.faults += part.faults
+    outcome.results += part.results
 
 
 def groups_of(prefixes: Sequence[str]) -> list[str]:
@@ -102,13 +117,12 @@ def main(arguments: list[str] | None = None) -> int:
     args = parse_args(arguments)
     outcome = Outcome()
     started = time.monotonic()
-    for group in groups_of(args.only):
-        begun, cpu = time.monotonic(), _cpu_s()
-        run_group(group, 'list' if args.list else 'full' if args.full else 'quick', args.only, outcome)
-        if not args.list:
-            sys.stderr.write(
-                f'group {group}: {time.monotonic() - begun:.1f} s, {_cpu_s() - cpu:.1f} s of processor time\n'
-            )
+    size = 'list' if args.list else 'full' if args.full else 'quick'
+    groups = groups_of(args.only)
+    with ThreadPoolExecutor(max(1, args.jobs)) as pool:
+        parts = pool.map(lambda group: run_group(group, size, args.only), groups)
+        for group, part in zip(groups, parts, strict=True):
+            add_group(outcome, group, part)
     ids = [fault['id'] for fault in outcome.faults]
     outcome.broken += [
         f'--only {prefix}: no fault has such an id'

@@ -17,7 +17,7 @@ import numpy as np
 from tests.faults.conversions import chosen
 from tests.faults.harness import CRASHED, Arena, Trial, Verdict, fault, lossy, patience, quiet, survived
 from tests.faults.training_runs import (
-    REFUSED,
+    OUTPUT,
     Done,
     Run,
     clumsy,
@@ -198,7 +198,7 @@ def _second(run: Run, whole: Run, resumes: bool) -> Verdict:
         return wrong
     if {step.pid for step in steps(run)} != {first.pid}:
         return quiet('both have trained in the folder')
-    if other.code != REFUSED or f'process {first.pid}' not in other.text:
+    if other.code != OUTPUT or f'process {first.pid}' not in other.text:
         return lossy(f'the second: {other.tail}')
     return _as_the_straight_run(run, whole, done)
 

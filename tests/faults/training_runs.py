@@ -39,7 +39,7 @@ from ultrasam.launch import distribute_on_cpu
 ROOT = Path(__file__).resolve().parents[2]
 _LIMIT_S = 30
 _DIE_WITH_PARENT = 1
-REFUSED, TRAINING = 1, 6
+REFUSED, OUTPUT, TRAINING = 1, 5, 6
 _CRASHES = tuple(128 + number for number in (signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE))
 
 

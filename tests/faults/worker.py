@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
 import tempfile
 import traceback
@@ -15,6 +16,8 @@ FAULTS_FILE, RESULTS_FILE = 'faults.json', 'results.jsonl'
 
 def main(group: str, folder: str, size: str, *prefixes: str) -> None:
     """List the chosen faults of a group in a file; unless ``size`` is ``list``, run them and write their results."""
+    # a shell starts what runs in its background deaf to Ctrl-C, and its children with it
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     place = Path(folder)
     faults = [fault for fault in load_group(group) if not prefixes or fault.id.startswith(prefixes)]
     (place / FAULTS_FILE).write_text(json.dumps([fault.described() for fault in faults]), encoding='utf-8')

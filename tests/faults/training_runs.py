@@ -300,9 +300,10 @@ def _distribute(run: Run) -> None:
         max_nodes=1,
         nproc_per_node=run.ranks,
         run_id=run.name,
-        rdzv_backend='static',
-        rdzv_endpoint=f'127.0.0.1:{free_port()}',
-        rdzv_configs={'rank': 0, 'timeout': 60},
+        # that of torchrun --standalone: a fixed port may still belong to what was killed
+        rdzv_backend='c10d',
+        rdzv_endpoint='localhost:0',
+        rdzv_configs={'timeout': 60},
         max_restarts=run.restarts,
         start_method='fork',
         monitor_interval=0.1,

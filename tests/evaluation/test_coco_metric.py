@@ -241,7 +241,9 @@ def test_polygons_and_uncompressed_runs(tmp_path, library):
     for one in content['annotations'][:2]:
         of_file = one['segmentation']
         packed = coco_mask.frPyObjects(of_file, *HW)
-        one['bbox'] = coco_mask.toBbox(coco_mask.merge(packed) if isinstance(of_file, list) else packed).tolist()
+        one['bbox'] = coco_mask.toBbox(
+            coco_mask.merge(packed) if isinstance(of_file, list) else packed
+        ).tolist()
     scores = score(write(tmp_path, content), samples_of(content, results), library)
     assert_equal_to_stock(scores, content, results)
 

@@ -3,6 +3,7 @@
 import ultrasam.datasets
 import ultrasam.datasets.replay
 import ultrasam.evaluation.coco_metric
+import ultrasam.evaluation.object_label_metric
 import ultrasam.hooks
 import ultrasam.hooks.classes
 import ultrasam.loops

@@ -17,8 +17,17 @@ from tests.golden import ROOT
 from tests.models.test_properties import SIZE, TINY, tiny_model
 from ultrasam.corpus.splits import split_corpus
 
-BASES = sorted((ROOT / 'configs/_base_').rglob('downstream*.py'))
-LEAVES = sorted((ROOT / 'configs/UltraSAM/UltraSAM_full/downstream').rglob('*.py'))
+# those of prompted classification have a sweep of their own, tests/models/test_prompted_classifier.py
+BASES = sorted(
+    path
+    for path in (ROOT / 'configs/_base_').rglob('downstream*.py')
+    if not path.stem.startswith('downstream_prompted')
+)
+LEAVES = sorted(
+    path
+    for path in (ROOT / 'configs/UltraSAM/UltraSAM_full/downstream').rglob('*.py')
+    if 'prompted_classification' not in path.parts
+)
 SEGMENTATION = [path for path in LEAVES if 'segmentation' in path.parts]
 CLASSIFICATION = [path for path in LEAVES if 'classification' in path.parts]
 WIDTH = TINY['embed_dims']

@@ -95,7 +95,8 @@ def test_files_promised_to_users_exist():
     names = re.search(r'MIM_FILES = \((.*?)\n\)', '\n'.join(setup_lines()), re.DOTALL).group(1)
     promised = re.findall(r"'([^']+)'", names)
     weights = 'weights/ultrasam_nano_256.pth'
-    assert promised == ['configs', 'tools', 'model-index.yml', weights, f'{weights}.sha256']
+    rest = ['model-index.yml', weights, f'{weights}.sha256']
+    assert promised == ['configs', 'datasets/us43d', 'tools', *rest]
     for line in (ROOT / 'MANIFEST.in').read_text(encoding='utf-8').splitlines():
         kind, *rest = line.split()
         if kind in ('include', 'graft'):

@@ -7,10 +7,12 @@ from .adapters import (
     TrainableOptimWrapperConstructor,
 )
 from .baselines import MedSam, SegmentAnything
+from .classification_head import SamClassificationHead
 from .detector import UltraSam
 from .image_encoder import SamImageEncoder
 from .mask_head import SamMaskHead
 from .preprocessing import MinMaxPreprocessor
+from .prompted_classifier import PromptedClassifier
 from .prompt_encoder import SamPromptEncoder
 from .two_way_transformer import SamTwoWayTransformer
 
@@ -20,6 +22,8 @@ __all__ = [
     'MedSaImageEncoder',
     'MedSam',
     'MinMaxPreprocessor',
+    'PromptedClassifier',
+    'SamClassificationHead',
     'SamImageEncoder',
     'SamMaskHead',
     'SamPromptEncoder',

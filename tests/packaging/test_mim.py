@@ -33,7 +33,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder like site-packages, with ultrasam installed from a wheel that is built here, offline."""
     source = tmp_path_factory.mktemp('source')
     ignore = shutil.ignore_patterns('__pycache__', '.mim', '*.egg-info')
-    for folder in ('configs', 'tools', 'packaging', 'ultrasam', 'weights'):
+    for folder in ('configs', 'datasets', 'tools', 'packaging', 'ultrasam', 'weights'):
         shutil.copytree(ROOT / folder, source / folder, ignore=ignore)
     for path in ROOT.iterdir():
         if path.is_file():
@@ -50,7 +50,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_wheel_carries_every_config_and_tool(site: Path):
-    for folder in ('configs', 'tools'):
+    for folder in ('configs', 'datasets/us43d', 'tools'):
         ours = {
             path.relative_to(ROOT) for path in (ROOT / folder).rglob('*') if path.suffix in ('.py', '.sh')
         }

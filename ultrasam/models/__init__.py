@@ -12,8 +12,8 @@ from .detector import UltraSam
 from .image_encoder import SamImageEncoder
 from .mask_head import SamMaskHead
 from .preprocessing import MinMaxPreprocessor
-from .prompted_classifier import PromptedClassifier
 from .prompt_encoder import SamPromptEncoder
+from .prompted_classifier import PromptedClassifier
 from .two_way_transformer import SamTwoWayTransformer
 
 __all__ = [

@@ -111,7 +111,7 @@ def _at_most_one_interval_lost(run: Run, done: Done) -> Verdict:
     return survived(f'{taken - saved} of {taken} steps are lost')
 
 
-@fault('A4.moments', 'kill -9 at every moment of the saving of a checkpoint', stock_losses=0.3)
+@fault('A4.moments', 'kill -9 at every moment of the saving of a checkpoint', stock_losses=0.15)
 def kill_at_moments(arena: Arena) -> Iterator[Trial]:
     for keep in (1, 3) if arena.full else (1,):
         run = Run(arena, f'keep{keep}', keep + 2, 1, keep)

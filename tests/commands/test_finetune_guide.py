@@ -210,7 +210,12 @@ def test_options_of_the_guide_reach_the_run(own: Path, checkpoint: Path, tmp_pat
     pytest.importorskip('tensorboard')
     config = small_config(FULL, own, tmp_path / 'run')
     typed = dict(re.findall(r'(\w+(?:\.\w+)+)=([\w.-]+)', GUIDE.read_text()))
-    assert {key.split('.')[0] for key in typed} == {'optim_wrapper', 'train_dataloader', 'visualizer'}
+    assert {key.split('.')[0] for key in typed} == {
+        'model',
+        'optim_wrapper',
+        'train_dataloader',
+        'visualizer',
+    }
     typed = {key: DictAction._parse_int_float_bool(value) for key, value in typed.items()}
     # with batches of one image, so that the step waits for its gradient
     config.merge_from_dict({**typed, 'load_from': str(checkpoint), 'visualizer.name': str(tmp_path)})

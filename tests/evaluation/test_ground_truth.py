@@ -42,7 +42,7 @@ def content() -> dict:
         annotation(2, 0, segmentation=coded(np.zeros((60, 80), bool))),
         annotation(3, 0, segmentation=[]),
         annotation(4, 1, iscrowd=1),
-        annotation(5, 1, segmentation=[[0, 0, 40, 0, 40, 30, 0, 30]]),
+        annotation(5, 1, segmentation=[[0, 0, 40, 0, 40, 30, 0, 30]], bbox=[0, 0, 40, 30], area=1200),
         annotation(6, 2),
     ]
     return {'images': images, 'annotations': annotations, 'categories': [{'id': 7, 'name': 'cyst'}]}

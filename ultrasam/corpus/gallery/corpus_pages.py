@@ -15,8 +15,8 @@ import numpy as np
 from ultrasam.corpus.coco_files import CocoContent, read_coco
 from ultrasam.corpus.gallery.folder import GalleryFolder, address_of, folder_name, open_gallery
 from ultrasam.corpus.gallery.pictures import Picture, PictureWriter
-from ultrasam.corpus.gallery.workers import workers_of
 from ultrasam.corpus.layout import DatasetFolder, Track, open_corpus, untracked
+from ultrasam.corpus.processes import workers_of
 from ultrasam.corpus.small_objects import STANDARD_RULE
 from ultrasam.corpus.statistics import about_dataset, coco_parts
 from ultrasam.corpus.subjects import subject_of

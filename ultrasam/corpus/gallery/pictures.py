@@ -11,8 +11,8 @@ from typing import Any
 from ultrasam.corpus.gallery.folder import GalleryFolder, digest_of, read_script
 from ultrasam.corpus.gallery.outlines import outline_of, run_lengths_of
 from ultrasam.corpus.gallery.thumbnails import Thumbnail, make_thumbnail, plan_thumbnail
-from ultrasam.corpus.gallery.workers import Workers
 from ultrasam.corpus.layout import Track
+from ultrasam.corpus.processes import Workers
 from ultrasam.errors import AnnotationError, InputError
 
 # images whose outlines share a script: a page of the gallery needs one or two of them

@@ -16,8 +16,8 @@ from ultrasam.corpus.gallery.matching import pair_up
 from ultrasam.corpus.gallery.outlines import run_lengths_of
 from ultrasam.corpus.gallery.pictures import Picture, PictureWriter
 from ultrasam.corpus.gallery.predictions import Prediction, Predictions, read_predictions
-from ultrasam.corpus.gallery.workers import workers_of
 from ultrasam.corpus.layout import Track, untracked
+from ultrasam.corpus.processes import workers_of
 from ultrasam.corpus.subjects import subject_of
 from ultrasam.errors import AnnotationError, InputError
 

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import importlib
 import zipfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from PIL import Image
 
@@ -21,40 +18,17 @@ from ultrasam.corpus.errors import DataFaultsError, EnvironmentFault, Fault, Raw
 from ultrasam.corpus.layout import Track, untracked
 from ultrasam.corpus.near_duplicates.listing import Picture
 from ultrasam.corpus.near_duplicates.views import CROPS, DETAIL_SIDE, content_of, detail_of, read_gray
+from ultrasam.corpus.processes import Workers
 
 BITS_A_SIDE = 16
 HASH_BYTES = BITS_A_SIDE**2 // 8
 HASH_BITS = 8 * HASH_BYTES
 # Of the way in which hashes are made: a cache of another number is not used.
 _EDITION = 1
-_CHUNK = 16
+# images that a process is given at once
+CHUNK = 16
 # neighbouring bits of a hash are of neighbouring frequencies: mixed, each byte holds some of all
 _ORDER = np.random.default_rng(0).permutation(HASH_BITS)
-
-Mapper = Callable[[Callable[[Any], Any], Sequence[Any]], Iterator[Any]]
-"""Applies a function to each of many things, in order."""
-
-
-@contextmanager
-def mapper(jobs: int) -> Iterator[Mapper]:
-    """A :data:`Mapper`, over processes if there are several jobs."""
-    if jobs == 1:
-        yield map
-        return
-    from concurrent.futures import ProcessPoolExecutor
-
-    # OpenCV keeps threads, which must not be forked
-    pool = ProcessPoolExecutor(
-        jobs, mp_context=get_context('spawn'), initializer=cv2.setNumThreads, initargs=(1,)
-    )
-
-    def spread(work: Callable[[Any], Any], items: Sequence[Any]) -> Iterator[Any]:
-        return pool.map(work, items, chunksize=_CHUNK)
-
-    try:
-        yield spread
-    finally:
-        pool.shutdown(cancel_futures=True)
 
 
 @lru_cache(maxsize=1)
@@ -119,7 +93,7 @@ def hash_dataset(
     pictures: Sequence[Picture],
     cache: Path,
     *,
-    spread: Mapper = map,
+    workers: Workers | None = None,
     track: Track = untracked,
 ) -> Hashes:
     """Hash the images of a data set; what is in the cache and unchanged (size and time of the file) is not read.
@@ -128,12 +102,13 @@ def hash_dataset(
         name: of the data set.
         pictures: its images.
         cache: file that keeps hashes; written also when the work is stopped.
-        spread: applies the work.
+        workers: do the work; None for this process.
         track: shows progress.
 
     Raises:
         DataFaultsError: images that cannot be read, all of them.
         EnvironmentFault: imagehash is not installed.
+        InputError: a process was ended.
         OutputError: the cache cannot be written.
     """
     _library()
@@ -153,8 +128,14 @@ def hash_dataset(
     done[wanted] = False
     faults: list[Fault] = []
     try:
-        results = spread(hash_image, [pictures[place].path for place in wanted])
-        for place, result in zip(track(wanted, f'hash {name}'), results, strict=True):
+        results = (workers or Workers(None)).run(
+            hash_image,
+            [pictures[place].path for place in wanted],
+            title=f'hash {name}',
+            track=track,
+            together=CHUNK,
+        )
+        for place, result in zip(wanted, results, strict=True):
             if isinstance(result, Fault):
                 faults.append(result)
                 continue

@@ -11,10 +11,10 @@ import numpy as np
 from ultrasam.corpus.layout import Corpus, Track, open_corpus, untracked
 from ultrasam.corpus.near_duplicates.candidates import Candidates, find_candidates
 from ultrasam.corpus.near_duplicates.confirmation import LEAST_AGREEMENT, Comparison, agreement
-from ultrasam.corpus.near_duplicates.hashes import HASH_BYTES, Hashes, Mapper, hash_dataset, mapper
+from ultrasam.corpus.near_duplicates.hashes import CHUNK, HASH_BYTES, Hashes, hash_dataset
 from ultrasam.corpus.near_duplicates.listing import UNSPLIT, Picture, list_pictures
 from ultrasam.corpus.near_duplicates.views import CROPS
-from ultrasam.errors import ConfigError
+from ultrasam.corpus.processes import Workers, workers_of
 
 CACHE = '.near_duplicates'
 
@@ -101,14 +101,12 @@ def find_near_duplicates(
         ConfigError: ``jobs`` is below 1.
         DataFaultsError: images that cannot be read.
         EnvironmentFault: imagehash is not installed.
-        InputError: there is no data set.
+        InputError: there is no data set, or a process was ended.
         OutputError: the cache cannot be written.
     """
-    if jobs < 1:
-        raise ConfigError(f'jobs={jobs}: at least one process is needed')
-    report = NearDuplicateReport(open_corpus(root))
-    with mapper(jobs) as spread:
-        pictures, hashes = _hash(report, cache or Path(root) / CACHE, spread, track)
+    with workers_of(jobs) as workers:
+        report = NearDuplicateReport(open_corpus(root))
+        pictures, hashes = _hash(report, cache or Path(root) / CACHE, workers, track)
         report.images, report.cached = len(pictures), hashes.cached
         report.blank = [picture for picture, blank in zip(pictures, hashes.blank, strict=True) if blank]
         places = np.flatnonzero(~hashes.blank)
@@ -116,19 +114,21 @@ def find_near_duplicates(
         found = find_candidates(hashes.values[places], _group_numbers(pictures), track=track)
         report.alike_in_group, report.not_followed = found.alike_in_group, found.not_followed
         report.proposed = len(found.pairs)
-        report.pairs = _confirm(pictures, found, spread, track)
+        report.pairs = _confirm(pictures, found, workers, track)
     return report
 
 
 def _hash(
-    report: NearDuplicateReport, cache: Path, spread: Mapper, track: Track
+    report: NearDuplicateReport, cache: Path, workers: Workers, track: Track
 ) -> tuple[list[Picture], Hashes]:
     pictures: list[Picture] = []
     parts = [Hashes(np.zeros((0, len(CROPS), HASH_BYTES), np.uint8), np.zeros(0, bool))]
     for folder in report.corpus.datasets:
         own = list_pictures(folder)
         pictures += own
-        parts.append(hash_dataset(folder.name, own, cache / f'{folder.name}.npz', spread=spread, track=track))
+        parts.append(
+            hash_dataset(folder.name, own, cache / f'{folder.name}.npz', workers=workers, track=track)
+        )
     values = np.concatenate([part.values for part in parts])
     blank = np.concatenate([part.blank for part in parts])
     return pictures, Hashes(values, blank, sum(part.cached for part in parts))
@@ -141,7 +141,7 @@ def _group_numbers(pictures: Sequence[Picture]) -> np.ndarray:
 
 
 def _confirm(
-    pictures: Sequence[Picture], found: Candidates, spread: Mapper, track: Track
+    pictures: Sequence[Picture], found: Candidates, workers: Workers, track: Track
 ) -> list[NearDuplicate]:
     # pairs of one image after each other: it is read once
     order = np.lexsort((found.pairs[:, 1], found.pairs[:, 0]))
@@ -154,9 +154,8 @@ def _confirm(
         for i in order
     ]
     pairs = []
-    for i, reached in zip(
-        track(order.tolist(), 'compare pixels'), spread(agreement, comparisons), strict=True
-    ):
+    results = workers.run(agreement, comparisons, title='compare pixels', track=track, together=CHUNK)
+    for i, reached in zip(order.tolist(), results, strict=True):
         if reached >= LEAST_AGREEMENT:
             one, other = (pictures[place] for place in found.pairs[i])
             is_mirrored = CROPS[found.crops[i, 0]].mirrored != CROPS[found.crops[i, 1]].mirrored

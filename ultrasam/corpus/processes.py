@@ -10,6 +10,8 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from typing import TypeVar
 
+import cv2
+
 from ultrasam.corpus.layout import Track
 from ultrasam.errors import ConfigError, InputError
 
@@ -79,14 +81,19 @@ def workers_of(jobs: int) -> Iterator[Workers]:
     if jobs == 1:
         yield Workers(None)
         return
-    # an interrupt is for the process that waits, which then ends these
     pool = ProcessPoolExecutor(
         jobs,
         mp_context=multiprocessing.get_context('spawn'),
-        initializer=signal.signal,
-        initargs=(signal.SIGINT, signal.SIG_IGN),
+        initializer=_start,
     )
     try:
         yield Workers(pool)
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def _start() -> None:
+    # an interrupt is for the process that waits, which then ends these
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # there are as many processes as are to work
+    cv2.setNumThreads(1)

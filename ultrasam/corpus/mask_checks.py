@@ -41,15 +41,14 @@ class MaskChecks:
         id_ = annotation.get('id')
         size = self._sizes[annotation['image_id']]
         segmentation = annotation.get('segmentation')
-        if isinstance(segmentation, dict):
-            counts = segmentation.get('counts')
-            if segmentation.get('size') != list(size):
-                yield id_, 'masks of another size than their image'
-            elif isinstance(counts, str):
-                self._wait(id_, counts, size, annotation.get('bbox'), annotation.get('area'))
-            elif fault := _uncompressed_fault(counts, size) or _runs_fault(counts, size, annotation):
+        if fault := form_fault(segmentation, size):
+            yield id_, fault
+        elif not isinstance(segmentation, dict):
+            if fault := _drawn_fault(segmentation, size, annotation):
                 yield id_, fault
-        elif fault := _polygons_fault(segmentation, size) or _drawn_fault(segmentation, size, annotation):
+        elif isinstance(counts := segmentation['counts'], str):
+            self._wait(id_, counts, size, annotation.get('bbox'), annotation.get('area'))
+        elif fault := _runs_fault(counts, size, annotation):
             yield id_, fault
         if self._letters >= _BATCH:
             yield from self.finish()
@@ -77,6 +76,24 @@ class MaskChecks:
                 yield id_, 'boxes that are not those of the mask'
             else:
                 self._good.add(mark)
+
+
+def form_fault(segmentation: Any, size_hw: tuple[int, int]) -> str:
+    """What keeps a segmentation from being decoded; the letters of compressed run lengths are not looked at.
+
+    Args:
+        segmentation: polygons, run lengths, or compressed run lengths.
+        size_hw: of the image, in pixels.
+
+    Returns:
+        A kind of fault; empty if there is none.
+    """
+    if not isinstance(segmentation, dict):
+        return _polygons_fault(segmentation, size_hw)
+    if segmentation.get('size') != list(size_hw):
+        return 'masks of another size than their image'
+    counts = segmentation.get('counts')
+    return '' if isinstance(counts, str) else _uncompressed_fault(counts, size_hw)
 
 
 def _is_box_of(found: np.ndarray, box: Any, slack: float) -> bool:

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from pycocotools import mask as coco_mask
 
-from ultrasam.corpus.mask_checks import MaskChecks
+from ultrasam.corpus.mask_checks import form_fault
 from ultrasam.corpus.run_lengths import measure_masks
 from ultrasam.errors import AnnotationError
 
@@ -17,8 +17,6 @@ UNITS_PER_PIXEL = 2
 # Half pixels by which a path may leave the mask: a third of a pixel, or more where the image is larger than a screen.
 _TOLERANCE = 0.7
 _SCREEN_SIDE = 1500
-# What MaskChecks says of annotations whose mask can be drawn all the same.
-_HARMLESS = ('areas that are not those of the mask', 'boxes that are not those of the mask')
 
 
 def run_lengths_of(segmentation: Any, size_hw: tuple[int, int]) -> dict[str, Any]:
@@ -31,18 +29,17 @@ def run_lengths_of(segmentation: Any, size_hw: tuple[int, int]) -> dict[str, Any
     Raises:
         AnnotationError: it cannot be decoded; the message says only why, as a kind of fault.
     """
-    checks = MaskChecks({0: size_hw}, set())
-    for _, fault in checks.add({'image_id': 0, 'segmentation': segmentation}):
-        if fault not in _HARMLESS:
-            raise AnnotationError(fault)
+    if fault := form_fault(segmentation, size_hw):
+        raise AnnotationError(fault)
     height, width = size_hw
     if isinstance(segmentation, list):
-        return coco_mask.merge(coco_mask.frPyObjects(segmentation, height, width))
+        drawn = coco_mask.merge(coco_mask.frPyObjects(segmentation, height, width))
+        if not coco_mask.area(drawn):
+            raise AnnotationError('masks without a pixel')
+        return drawn
     counts = segmentation['counts']
     if isinstance(counts, list):
         return coco_mask.frPyObjects(segmentation, height, width)
-    if not isinstance(counts, str):
-        raise AnnotationError('masks that are no run lengths')
     if not measure_masks([counts], np.array([size_hw])).is_valid[0]:
         raise AnnotationError('masks whose run lengths do not fill their image')
     return {'size': [height, width], 'counts': counts}

@@ -40,13 +40,10 @@ class SurvivingTrainLoop(IterBasedTrainLoop):
     """
 
     def __init__(self, runner: Any, dataloader: Any, **kwargs: Any) -> None:
-        if isinstance(dataloader, dict) and not dataloader.get('num_workers'):
-            dataloader = {
-                key: value
-                for key, value in dataloader.items()
-                if key not in ('persistent_workers', 'timeout')
-            }
         if isinstance(dataloader, dict):
+            if not dataloader.get('num_workers'):
+                kept = dataloader.keys() - {'persistent_workers', 'timeout'}
+                dataloader = {key: dataloader[key] for key in dataloader if key in kept}
             differ = runner._randomness_cfg.get('diff_rank_seed', False)
             dataloader = runner.build_dataloader(dataloader, seed=runner.seed, diff_rank_seed=differ)
         shield_workers(dataloader)

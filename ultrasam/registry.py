@@ -1,11 +1,9 @@
 """Importing this module registers every class with mmdet, and the safe checkpoint reader with mmengine."""
 
 import ultrasam.datasets
-import ultrasam.datasets.replay
 import ultrasam.evaluation.coco_metric
 import ultrasam.evaluation.object_label_metric
 import ultrasam.hooks
-import ultrasam.hooks.classes
 import ultrasam.loops
 import ultrasam.models
 import ultrasam.optim

@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from tests.corpus.tools.tiny import coco, image, read, write_dataset, write_json
+from tests.faults.conversions import DATA_FAULTS
 from tests.faults.harness import Arena, Trial, Verdict, fault, lossy, quiet, survived
 
 TOOLS = Path(__file__).resolve().parents[2] / 'datasets/tools'
 NAME = 'A__coco.json'
-DATA_FAULTS, REFUSED = 3, 4
 SUBJECTS = {f'p{number}': [1 + number % 2, 1] for number in range(8)}
 Content = dict[str, Any]
 Known = dict[str, Any]

@@ -8,10 +8,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from tests.corpus.tools.tiny import read, write_json
+from tests.faults.conversions import DATA_FAULTS, REFUSED
 from tests.faults.group_e import (
-    DATA_FAULTS,
     NAME,
-    REFUSED,
     Content,
     FileFault,
     command,

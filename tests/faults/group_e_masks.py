@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from tests.corpus.tools.tiny import coco, write_dataset
-from tests.faults.group_e import DATA_FAULTS, command
+from tests.faults.conversions import DATA_FAULTS
+from tests.faults.group_e import command
 from tests.faults.harness import Arena, Trial, Verdict, fault, lossy, quiet, survived
 from ultrasam.corpus.mask_checks import MaskChecks
 

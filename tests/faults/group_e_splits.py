@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from tests.corpus.tools.tiny import read, write_json
-from tests.faults.group_e import DATA_FAULTS, NAME, REFUSED, command, data_set, judge_stock
+from tests.faults.conversions import DATA_FAULTS, REFUSED
+from tests.faults.group_e import NAME, command, data_set, judge_stock
 from tests.faults.harness import Arena, Trial, Verdict, fault, lossy, quiet, survived
 from ultrasam.hashing import file_sha256
 

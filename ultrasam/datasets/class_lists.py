@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os.path as osp
 from collections import Counter
-from collections.abc import Iterator
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +13,7 @@ from mmpretrain.datasets import CustomDataset
 from mmpretrain.registry import DATASETS
 from torch.utils.data import BatchSampler
 
-from ultrasam.datasets.replay import ReplayedSamples
+from ultrasam.datasets.replay import ReplayedSamples, ResumedBatches
 from ultrasam.errors import AnnotationError, ConfigError
 
 _NO_CLASS = '-'
@@ -124,7 +122,7 @@ class ClassListDataset(ReplayedSamples, CustomDataset):
 
 
 @DATA_SAMPLERS.register_module()
-class ResumableBatchSampler(BatchSampler):
+class ResumableBatchSampler(ResumedBatches, BatchSampler):
     """torch's ``BatchSampler``, which can begin at any batch without loading those before.
 
     Args:
@@ -135,8 +133,3 @@ class ResumableBatchSampler(BatchSampler):
 
     def __init__(self, sampler: Any, batch_size: int, drop_last: bool = False) -> None:
         super().__init__(sampler, batch_size, drop_last)
-        self.first_batch = 0
-
-    def __iter__(self) -> Iterator[list[int]]:
-        """Batches from ``first_batch`` on."""
-        return islice(super().__iter__(), self.first_batch, None)

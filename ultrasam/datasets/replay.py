@@ -86,8 +86,18 @@ class ReplayableSampler(Sampler):
         """Does nothing: the passes count themselves."""
 
 
+class ResumedBatches:
+    """Mixed into a batch sampler: it can begin at any batch without loading those before."""
+
+    first_batch = 0
+
+    def __iter__(self) -> Iterator[list[int]]:
+        """Batches from ``first_batch`` on."""
+        return islice(super().__iter__(), self.first_batch, None)  # type: ignore[misc]
+
+
 @DATA_SAMPLERS.register_module()
-class ReplayableBatchSampler(AspectRatioBatchSampler):
+class ReplayableBatchSampler(ResumedBatches, AspectRatioBatchSampler):
     """Batches of wide or of tall images, as mmdet's, which can begin at any batch without loading those before.
 
     Args:
@@ -95,14 +105,10 @@ class ReplayableBatchSampler(AspectRatioBatchSampler):
         **kwargs: as for ``AspectRatioBatchSampler``.
     """
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.first_batch = 0
-
     def __iter__(self) -> Iterator[list[int]]:
         """Batches from ``first_batch`` on."""
         self._aspect_ratio_buckets: list[list[int]] = [[], []]
-        return islice(super().__iter__(), self.first_batch, None)
+        return super().__iter__()
 
 
 @contextmanager

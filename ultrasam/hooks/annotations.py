@@ -11,11 +11,9 @@ from typing import Any
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
-from mmengine.runner.base_loop import BaseLoop
 
 from ultrasam.errors import AnnotationError, ConfigError
-
-_STAGES = ('val', 'test')
+from ultrasam.hooks.stages import built_loops
 
 
 @HOOKS.register_module()
@@ -36,10 +34,8 @@ class SameAnnotationsHook(Hook):
 
     def before_run(self, runner: Runner) -> None:
         """Compare the files of the loops that this run has."""
-        for stage in _STAGES:
-            loop = getattr(runner, f'_{stage}_loop', None)
-            if isinstance(loop, BaseLoop):
-                check_evaluator(stage, loop.dataloader.dataset, loop.evaluator, _settings(runner, stage))
+        for stage, loop in built_loops(runner, 'val', 'test'):
+            check_evaluator(stage, loop.dataloader.dataset, loop.evaluator, _settings(runner, stage))
 
 
 def check_evaluator(stage: str, dataset: Any, evaluator: Any, settings: list[Any]) -> None:

@@ -8,9 +8,9 @@ from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
-from mmengine.runner.base_loop import BaseLoop
 
 from ultrasam.errors import ConfigError
+from ultrasam.hooks.stages import built_loops
 
 # where detectors, Mask2Former and classifiers keep their number of classes
 _COUNTS = (
@@ -34,11 +34,10 @@ class SameClassesHook(Hook):
 
     def before_run(self, runner: Runner) -> None:
         """Compare the loops that this run has with the model."""
-        found: dict[str, tuple[str, ...]] = {}
-        for stage in ('train', 'val', 'test'):
-            loop = getattr(runner, f'_{stage}_loop', None)
-            if isinstance(loop, BaseLoop):
-                found[stage] = tuple(loop.dataloader.dataset.metainfo.get('classes') or ())
+        found = {
+            stage: tuple(loop.dataloader.dataset.metainfo.get('classes') or ())
+            for stage, loop in built_loops(runner, 'train', 'val', 'test')
+        }
         check_classes(runner.model, found)
 
 

@@ -1,5 +1,6 @@
 """Make one corpus of converted data sets: split, class-agnostic views, merged files, files without an organ.
 
+Where images have classes, train.txt, val_classification.txt and test_classification.txt list them by the same parts.
 At the root it writes train, val and test.agnostic.noSmall.coco.json, and for tests on structures never seen
 train and val .noStructure.BUSBRA.json, .MMOTU_2d.json and .GIST514-DB.json, each of which lists what it leaves out.
 

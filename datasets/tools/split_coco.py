@@ -4,6 +4,8 @@ Subjects are never parted; official test parts stay as they are; every category 
 possible. The same files give the same split on any machine. --write-splits keeps the subjects of each part as
 NAME.json; --splits follows such files: {"train": [...], "val": [...]}, or "val" alone.
 
+Where images have classes, train.txt, val_classification.txt and test_classification.txt list them by the same parts.
+
 Examples:
     python datasets/tools/split_coco.py data
     python datasets/tools/split_coco.py data --train_percent 0.9 --seed 1 --overwrite

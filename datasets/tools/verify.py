@@ -1,5 +1,7 @@
 """Check a corpus: files, image sizes, ids, masks, categories, and that no subject or image is in two parts.
 
+Lists for classifiers are checked, too: their images and classes, and that their parts are those of the COCO files.
+
 Where something is wrong it ends with exit code 3, or 4 where names or links leave the corpus, and says how many
 faults of each kind there are, and the first of them.
 

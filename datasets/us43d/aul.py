@@ -38,6 +38,8 @@ SPEC = DatasetSpec(
         'The outlines of the scanned area are not converted: they are no anatomy, and those of images 229 and 306 '
         'of Malignant are outlines of the liver.',
         'One image a patient is assumed; the files do not tell.',
+        'There is no official test part, and public comparisons drew one each: classifiers are tested on the '
+        'validation part, by subject and seed, or on one that a split file names.',
     ),
 )
 

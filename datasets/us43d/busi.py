@@ -29,6 +29,8 @@ SPEC = DatasetSpec(
     notes=(
         'Patients are not named (600 women, 780 images). An erratum (Data in Brief 2023, 48:109247) lists '
         'duplicates, some of them in both classes.',
+        'Images of normal breasts are not converted: the classes are two. There is no official test part; '
+        'classifiers are tested on the validation part.',
     ),
 )
 

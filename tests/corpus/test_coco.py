@@ -1,4 +1,4 @@
-"""COCO files of the engine: names, lists for classifiers, and the check that reads them back."""
+"""COCO files of the engine: names, classes, and the check that reads them back."""
 
 from __future__ import annotations
 
@@ -16,17 +16,14 @@ from ultrasam.corpus.engine import Options, convert_dataset
 from ultrasam.corpus.errors import IntegrityError
 
 
-def test_lists_for_classifiers_follow_the_parts(tmp_path: Path) -> None:
+def test_names_of_classes_are_kept_and_lists_left_to_the_split(tmp_path: Path) -> None:
     tree = build('bus_bra', tmp_path / 'raw')
     folder = convert_dataset(
         DESCRIPTIONS['bus_bra'], tree.source, tmp_path / 'out', Options(accept_counts=True)
     ).folder
-    lists = {path.name: path.read_text().splitlines() for path in (folder / 'annotations').glob('*.txt')}
-    assert lists == {
-        'train.txt': ['images/BUSBRA__00001.png 1', 'images/BUSBRA__00002.png 0'],
-        'val_classification.txt': ['images/BUSBRA__00000.png 1'],
-        'test_classification.txt': ['images/test.BUSBRA__00000.png 0', 'images/test.BUSBRA__00001.png 0'],
-    }
+    texts = {path.name: path.read_text() for path in (folder / 'annotations').glob('*.txt')}
+    assert texts == {'classes.txt': 'breast_nodule_benign\nbreast_nodule_malignant\n'}
+    assert 'annotations/classes.txt' in json.loads((folder / 'manifest.json').read_text())['files']
 
 
 def test_published_names_of_series(tmp_path: Path) -> None:

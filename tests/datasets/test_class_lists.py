@@ -58,11 +58,21 @@ def test_several_labels(root: Path):
         ('a.png 1\nb.png 1\n', r'all 2 images are of one class'),
         ('\n\n', 'the list is empty'),
         (None, 'cannot be read'),
+        ('a.png ' + '9' * 5000 + '\n', 'no class of the config'),
     ],
 )
 def test_faults_are_named(root: Path, text: str | None, message: str):
     with pytest.raises(AnnotationError, match=message):
         dataset(root, text)
+
+
+@pytest.mark.parametrize('names', ['malignant\nbenign\n', 'benign\n', 'benign\nmalignant\nnormal\n'])
+def test_other_classes_beside_the_list_are_refused(root: Path, names: str):
+    (root / 'classes.txt').write_text('benign\nmalignant\n')
+    assert len(dataset(root, 'a.png 0\nb.png 1\n')) == 2
+    (root / 'classes.txt').write_text(names)
+    with pytest.raises(AnnotationError, match=r'classes\.txt: the data have the classes .* the config has'):
+        dataset(root, 'a.png 0\nb.png 1\n')
 
 
 def test_a_test_list_may_be_of_one_class(root: Path):

@@ -9,11 +9,16 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
+from ultrasam.cli.class_sets import accept_terms, licence_line, listing
 from ultrasam.corpus.errors import EXIT_OK, EXIT_USAGE, exit_code_of
 from ultrasam.corpus.loading import find_source, list_descriptions, load_spec
+from ultrasam.corpus.spec import DatasetSpec
 from ultrasam.errors import ConfigError, InputError, UltraSamError
+
+if TYPE_CHECKING:
+    from ultrasam.corpus.engine import Report
 
 _INTERRUPTED = 130
 _TERMINATED = 143
@@ -35,7 +40,8 @@ def run_description(file: str, arguments: Sequence[str] | None = None) -> NoRetu
     path = Path(file).resolve()
     spec = load_spec(path)
     parser = _parser(
-        f'Convert {spec.title}.', f'  python datasets/us43d/{path.name} downloads/{path.stem} data\n'
+        f'Convert {spec.title}.',
+        f'  python datasets/{path.parent.name}/{path.name} downloads/{path.stem} data\n',
     )
     parser.add_argument('source', type=Path, metavar='SOURCE', help='archive or folder of the release')
     parser.add_argument(
@@ -45,26 +51,31 @@ def run_description(file: str, arguments: Sequence[str] | None = None) -> NoRetu
     sys.exit(_guarded(lambda: _convert(path, args.source, args)))
 
 
-def run_all(folder: Path, arguments: Sequence[str] | None = None) -> int:
+def run_all(
+    folder: Path, arguments: Sequence[str] | None = None, *, classification: Path | None = None
+) -> int:
     """The command ``datasets/convert.py``.
 
     Args:
-        folder: of the descriptions.
+        folder: of the descriptions of the corpus.
         arguments: of the command line; None for those of the process.
+        classification: folder of the descriptions of sets of classified images, which are no part of the corpus.
     """
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     if arguments[:1] == ['list']:
-        return _guarded(lambda: _list(folder))
+        return _guarded(lambda: _list(folder, classification))
     if arguments[:1] == ['readme']:
-        return _guarded(lambda: _readme(folder))
+        return _guarded(lambda: _readme(folder, classification, arguments[1:]))
     examples = (
         '  python datasets/convert.py list\n'
         '  python datasets/convert.py readme > datasets/README.md\n'
+        '  python datasets/convert.py readme classification > datasets/classification/README.md\n'
         '  python datasets/convert.py busi downloads data --preview\n'
         '  python datasets/convert.py all downloads data --jobs 8\n'
+        '  python datasets/convert.py pocus downloads data\n'
     )
-    parser = _parser('Convert one data set, or all whose files are there.', examples)
-    parser.add_argument('name', metavar='NAME', help="short name, as 'list' shows it, or 'all'")
+    parser = _parser('Convert one data set, or all of the corpus whose files are there.', examples)
+    parser.add_argument('name', metavar='NAME', help="short name, as 'list' shows it, or 'all' of the corpus")
     parser.add_argument(
         'source',
         type=Path,
@@ -73,7 +84,7 @@ def run_all(folder: Path, arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument('out', type=Path, metavar='OUT_ROOT', help='folder of all data sets')
     args = parser.parse_args(arguments)
-    return _guarded(lambda: _convert_named(folder, args))
+    return _guarded(lambda: _convert_named(folder, classification, args))
 
 
 def _parser(description: str, examples: str) -> argparse.ArgumentParser:
@@ -87,6 +98,9 @@ def _parser(description: str, examples: str) -> argparse.ArgumentParser:
     parser.add_argument('--overwrite', action='store_true', help='replace a data set that is there already')
     parser.add_argument(
         '--accept-counts', action='store_true', help='publish a part of a release, or another version'
+    )
+    parser.add_argument(
+        '--accept-terms', action='store_true', help='the terms that are shown were read and are accepted'
     )
     parser.add_argument(
         '--verify', action='store_true', help='check what is there already instead of refusing it'
@@ -122,29 +136,40 @@ def _terminate(number: int, frame: FrameType | None) -> NoReturn:
     raise SystemExit(_TERMINATED)
 
 
-def _list(folder: Path) -> int:
-    descriptions = {name: load_spec(path) for name, path in list_descriptions(folder).items()}
-    for name, spec in descriptions.items():
-        images = f'{spec.expected.images:,}' if spec.expected.images else '?'
-        sys.stdout.write(f'{name:<24} {images:>8} images  {spec.access:<40.40}  {spec.title}\n')
-    sys.stdout.write(f'{len(descriptions)} data sets\n')
+def _list(folder: Path, classification: Path | None) -> int:
+    specs = _specs(folder)
+    sys.stdout.write(f'{listing(specs)}{len(specs)} data sets\n')
+    if classification is not None:
+        apart = _specs(classification)
+        title = 'sets of classified images, no part of the corpus, each converted by its name'
+        sys.stdout.write(f'\n{listing(apart)}{len(apart)} {title}\n')
     return EXIT_OK
 
 
-def _readme(folder: Path) -> int:
+def _specs(folder: Path) -> dict[str, DatasetSpec]:
+    return {name: load_spec(path) for name, path in list_descriptions(folder).items()}
+
+
+def _readme(folder: Path, classification: Path | None, which: Sequence[str]) -> int:
     from ultrasam.corpus.catalogue import catalogue_text
+    from ultrasam.corpus.class_catalogue import class_catalogue_text
 
-    specs = {name: load_spec(path) for name, path in list_descriptions(folder).items()}
-    sys.stdout.write(catalogue_text(specs))
+    if which and (list(which) != ['classification'] or classification is None):
+        raise ConfigError(f"readme {' '.join(which)}: give nothing more, or 'classification'")
+    if which and classification is not None:
+        sys.stdout.write(class_catalogue_text(_specs(classification), _specs(folder)))
+    else:
+        sys.stdout.write(catalogue_text(_specs(folder)))
     return EXIT_OK
 
 
-def _convert_named(folder: Path, args: argparse.Namespace) -> int:
+def _convert_named(folder: Path, classification: Path | None, args: argparse.Namespace) -> int:
     descriptions = list_descriptions(folder)
     if args.name != 'all':
-        if args.name not in descriptions:
-            raise ConfigError(f'no data set {args.name!r}; there are {", ".join(descriptions)}')
-        path = descriptions[args.name]
+        known = descriptions | ({} if classification is None else list_descriptions(classification))
+        if args.name not in known:
+            raise ConfigError(f'no data set {args.name!r}; there are {", ".join(known)}')
+        path = known[args.name]
         return _convert(path, find_source(args.source, args.name, load_spec(path).name) or args.source, args)
     codes = []
     missing = []
@@ -175,12 +200,14 @@ def _convert(path: Path, source: Path, args: argparse.Namespace) -> int:
     from ultrasam.corpus.engine import Options, convert_dataset
     from ultrasam.corpus.manifest import MANIFEST, verify_dataset
 
-    name = load_spec(path).name
+    spec = load_spec(path)
+    name = spec.name
     if args.verify and not args.overwrite and (args.out / name / MANIFEST).exists():
         counts = verify_dataset(args.out / name)['counts']
         sys.stdout.write(f'{name}: verified, {sum(counts["images"].values()):,} images\n')
         _preview(args.out / name, args.preview)
         return EXIT_OK
+    accepted = accept_terms(spec, accepted=args.accept_terms)
     with tqdm(desc=name, unit='item', disable=None) as bar:
 
         def progress(done: int, total: int) -> None:
@@ -191,15 +218,22 @@ def _convert(path: Path, source: Path, args: argparse.Namespace) -> int:
             jobs=args.jobs,
             published=args.published,
             overwrite=args.overwrite,
+            accept_terms=accepted,
             accept_counts=args.accept_counts,
             progress=progress,
             note=lambda text: bar.set_postfix_str(text),
         )
         report = convert_dataset(path, source, args.out, options)
+    _report(spec, report)
+    _preview(report.folder, args.preview)
+    return EXIT_OK
+
+
+def _report(spec: DatasetSpec, report: Report) -> None:
     counts = report.counts
     sys.stdout.write(
-        f'{name}: {counts.images.total():,} images, {counts.annotations.total():,} annotations, '
-        f'{counts.subjects:,} subjects in {report.folder}\n'
+        f'{spec.name}: {counts.images.total():,} images, {counts.annotations.total():,} annotations, '
+        f'{counts.subjects:,} subjects in {report.folder}\n{licence_line(spec)}'
     )
     for title in (
         'images',
@@ -215,8 +249,6 @@ def _convert(path: Path, source: Path, args: argparse.Namespace) -> int:
             sys.stdout.write(f'  {title.replace("_", " ")}: {key}: {count:,}\n')
     for warning in report.warnings:
         sys.stdout.write(f'  look at: {warning}\n')
-    _preview(report.folder, args.preview)
-    return EXIT_OK
 
 
 def _preview(folder: Path, count: int | None) -> None:

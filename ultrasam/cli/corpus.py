@@ -16,6 +16,7 @@ from ultrasam.corpus.splits import DatasetSplit, SplitOptions
 from ultrasam.errors import UltraSamError
 
 _INTERRUPTED = 130
+_SHOWN = 3
 _CODES = """
 exit codes: 0 done, 2 wrong use, 3 faults in the data, 4 file names or links that leave their folder,
 5 disk, permission or a result that is there already
@@ -136,6 +137,7 @@ def report_splits(splits: Sequence[DatasetSplit]) -> None:
             say(
                 f'  cannot be in both train and val, too few subjects that share no image: {", ".join(one.one_sided)}'
             )
+        report_classes(one)
         if one.excluded:
             say(f'  left out {one.excluded:,} images: excluded_images.json lists them')
         if one.dropped:
@@ -145,6 +147,23 @@ def report_splits(splits: Sequence[DatasetSplit]) -> None:
                 f'  look at: {one.also_tested:,} images are of subjects in an official test part too, or share an '
                 'image with one: --drop-tested leaves them out'
             )
+
+
+def report_classes(one: DatasetSplit) -> None:
+    """Say what the lists for classifiers hold, or why there are none."""
+    for part, counts in one.classes.items():
+        classes = ', '.join(f'{count:,} {name}' for name, count in sorted(counts.items()))
+        say(f'  classes of {part}: {classes}')
+    if one.classes and 'test' not in one.classes:
+        say('  no official test part with classes: val is what a classifier can be tested with')
+    if one.no_classes:
+        say(f'  {one.no_classes}')
+    if one.two_classes:
+        shown = ', '.join(one.two_classes[:_SHOWN])
+        say(
+            f'  look at: {len(one.two_classes)} images are the same as one of another class ({shown}): '
+            'excluded_images.json can leave them out'
+        )
 
 
 def report_merge(report: MergeReport) -> None:

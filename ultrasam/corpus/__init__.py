@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ultrasam.corpus.class_spec import ClassificationSpec, ClassLists, Derived, DrawnParts
 from ultrasam.corpus.spec import Category, DatasetSpec, Expected, Instances, Rows, Split, Table
 from ultrasam.corpus.words import (
     ArrayFiles,
@@ -19,14 +20,17 @@ from ultrasam.corpus.words import (
     LabelArrays,
     LabelVolumes,
     MaskFiles,
+    MatlabRecords,
     Nonzero,
     Outline,
     PolygonFiles,
+    SampledFiles,
     Threshold,
     TracedRows,
     Values,
     ViaRegions,
     VideoFiles,
+    VocNames,
     VolumeFiles,
 )
 
@@ -37,9 +41,13 @@ if TYPE_CHECKING:
 __all__ = [
     'ArrayFiles',
     'Category',
+    'ClassLists',
+    'ClassificationSpec',
     'CocoObjects',
     'Colours',
     'DatasetSpec',
+    'Derived',
+    'DrawnParts',
     'EachValue',
     'Expected',
     'Hdf5Frames',
@@ -50,11 +58,13 @@ __all__ = [
     'LabelArrays',
     'LabelVolumes',
     'MaskFiles',
+    'MatlabRecords',
     'Nonzero',
     'Outline',
     'PolygonFiles',
     'RawFrame',
     'Rows',
+    'SampledFiles',
     'Split',
     'Structure',
     'Table',
@@ -63,6 +73,7 @@ __all__ = [
     'Values',
     'ViaRegions',
     'VideoFiles',
+    'VocNames',
     'VolumeFiles',
 ]
 

@@ -24,8 +24,9 @@ Each gives `data/NAME/` with
 - `annotations/NAME__coco.json`, and `annotations/test.NAME__coco.json` where there is an official test part, which is
   never mixed into the other. Each image states its `subject`, `source_file`, `frame`, `official_split` and `label`,
   as far as they are known. A subject that is a file name means that no patient is known: such images may share one.
-- for classes of whole images `annotations/train.txt`, `val_classification.txt` and `test_classification.txt`:
-  lines of file name and index,
+- where images have classes `annotations/classes.txt`, their names in the order of the indices. Lists for classifiers,
+  `train.txt`, `val_classification.txt` and `test_classification.txt` beside it, come with the split by subject
+  (`tools/split_coco.py`, or `tools/build_corpus.py`): lines of file name and index, in the parts of the COCO files,
 - `manifest.json`: counts, what was left out and why, and the SHA-256 of every file.
 
 The same files give the same bytes, whatever the machine's order of files or the number of processes. A conversion
@@ -37,6 +38,9 @@ unsafe is refused (4). `--published` makes the choices of the published model's 
 What is done with data sets that are converted lies in `tools/`: splitting by subject, class-agnostic views, merging
 into training files, statistics, galleries, near-duplicates, verification. `python datasets/tools/build_corpus.py data`
 does all that training needs; each command says with `--help` what it does.
+
+Sets of classified images, on which classifiers are compared, lie in `classification/`, with
+[a page of their own](classification/README.md).
 
 To add a data set, write a description as the docstring of `ultrasam/corpus/spec.py` says, and a raw tree of its layout
 in `tests/corpus/raw_trees/`; then run `python datasets/convert.py readme > datasets/README.md`.

@@ -21,8 +21,11 @@ from pathlib import Path
 from typing import Any
 
 from ultrasam.atomic import locked, publish_folder, sweep
+from ultrasam.corpus.class_files import Content, class_content
+from ultrasam.corpus.class_spec import ClassificationSpec, check_terms
 from ultrasam.corpus.coco import build_coco, coco_text, number_frames
 from ultrasam.corpus.errors import DataFaultsError, EnvironmentFault, Fault
+from ultrasam.corpus.image_classes import CLASSES
 from ultrasam.corpus.journal import Journal, remove_finished
 from ultrasam.corpus.loading import load_spec
 from ultrasam.corpus.manifest import (
@@ -56,6 +59,7 @@ class Options:
         jobs: number of processes.
         published: make the choices of the published model's data.
         overwrite: replace a data set that is there already.
+        accept_terms: the user has read and accepted the terms of the data set, where it has some.
         accept_counts: publish although the counts are not those of the release, for a part or another version.
         progress: told about items that are done.
         note: told about each step, in words.
@@ -64,6 +68,7 @@ class Options:
     jobs: int = 1
     published: bool = False
     overwrite: bool = False
+    accept_terms: bool = False
     accept_counts: bool = False
     progress: Progress = lambda done, total: None
     note: Callable[[str], None] = lambda text: None
@@ -99,8 +104,11 @@ def convert_dataset(description: Path, source: Path, out_root: Path, options: Op
         OutputError: the data set is there already, or cannot be written.
         InputError: there is no such source, or a table of it is damaged.
         ConfigError: options that make no sense.
+        TermsError: terms that were not accepted; nothing was read or written.
     """
     spec = load_spec(description)
+    if isinstance(spec, ClassificationSpec):
+        check_terms(spec, accepted=options.accept_terms)
     if options.published:
         spec = spec.as_published()
     if options.jobs < 1:
@@ -260,7 +268,7 @@ def _publish(
     counts = count_records(spec, records)
     counts.known_faults = known
     counts.left_out = plan.left_out + Counter(
-        {'no frame that is annotated': sum(not (r.fault or r.frames or r.left_out) for r in results)}
+        {_no_frame(spec): sum(not (r.fault or r.frames or r.left_out) for r in results)}
     )
     for result in results:
         counts.left_out.update(result.left_out)
@@ -271,21 +279,20 @@ def _publish(
             f'{len(plan.unused)} files are not mentioned in the description, first {plan.unused[0]}'
         )
     sources = {name: digest for result in results for name, digest in result.sources.items()}
+    if isinstance(spec, ClassificationSpec):
+        content = class_content(spec, records)
+    else:
+        content = Content(_annotation_files(spec, records))
     options.note('publishing')
+    manifest = build_manifest(spec, counts, sources, published=options.published)
     with publish_folder(target, overwrite=options.overwrite, verify=verify_dataset) as folder:
-        _fill_folder(spec, folder, records, counts, sources, frames, published=options.published)
+        _fill_folder(folder, records, content, manifest, frames)
+    warnings += content.warnings
     return Report(target, counts, tuple(warnings))
 
 
 def _fill_folder(
-    spec: DatasetSpec,
-    folder: Path,
-    records: Sequence[dict[str, Any]],
-    counts: Counts,
-    sources: dict[str, str],
-    frames: Path,
-    *,
-    published: bool,
+    folder: Path, records: Sequence[dict[str, Any]], content: Content, manifest: dict[str, Any], frames: Path
 ) -> None:
     (folder / 'images').mkdir()
     (folder / 'annotations').mkdir()
@@ -293,37 +300,30 @@ def _fill_folder(
     for record in records:
         _link(frames / record['file'], folder / 'images' / record['file_name'])
         files[f'images/{record["file_name"]}'] = record['sha256']
-    for name, text in _annotation_files(spec, records).items():
-        path = folder / 'annotations' / name
+    for name, text in content.files.items():
+        path = folder / name
         path.write_text(text, encoding='utf-8')
-        files[f'annotations/{name}'] = file_sha256(path)
-    manifest = build_manifest(spec, counts, sources, files, published=published)
-    text = json.dumps(manifest, indent=1, ensure_ascii=False) + '\n'
+        files[name] = file_sha256(path)
+    listed = {**manifest, **content.facts, 'files': dict(sorted(files.items()))}
+    text = json.dumps(listed, indent=1, ensure_ascii=False) + '\n'
     (folder / MANIFEST).write_text(text, encoding='utf-8')
 
 
 def _annotation_files(spec: DatasetSpec, records: Sequence[dict[str, Any]]) -> dict[str, str]:
-    """Text of each file in ``annotations/``: COCO files, and the lists that classifiers read."""
+    """Text of each file beside the images: COCO files, and the names of image-level classes."""
     test = [record for record in records if record['part'] == 'test']
     main = [record for record in records if record['part'] != 'test']
     files = {f'{spec.name}__coco.json': coco_text(build_coco(spec, main))}
     if spec.split is not None and spec.split.test:
         files[f'test.{spec.name}__coco.json'] = coco_text(build_coco(spec, test))
-    if spec.label:
-        parts = {
-            'train.txt': [record for record in main if record['part'] != 'val'],
-            'val_classification.txt': [record for record in main if record['part'] == 'val'],
-            'test_classification.txt': test,
-        }
-        for name, chosen in parts.items():
-            lines = [
-                f'images/{record["file_name"]} {spec.classes.index(record["label"])}\n'
-                for record in chosen
-                if record['label']
-            ]
-            if lines:
-                files[name] = ''.join(lines)
-    return files
+    if any(record['label'] for record in records):
+        files[CLASSES] = ''.join(f'{name}\n' for name in spec.classes)
+    return {f'annotations/{name}': text for name, text in files.items()}
+
+
+def _no_frame(spec: DatasetSpec) -> str:
+    """Why a file gives no image."""
+    return 'no frame that is ' + ('taken' if isinstance(spec, ClassificationSpec) else 'annotated')
 
 
 def _known_reason(spec: DatasetSpec, fault: Fault) -> str:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from ultrasam.corpus.class_files import TABLE
 from ultrasam.corpus.manifest import MANIFEST
 from ultrasam.errors import AnnotationError, ConfigError, InputError
 
@@ -120,6 +121,8 @@ def open_corpus(root: Path) -> Corpus:
         folder = DatasetFolder(path.name, path)
         if folder.coco_path().is_file():
             datasets.append(folder)
+        elif (path / TABLE).is_file():
+            skipped.append(f'{path.name}: a set of classified images, no part of a corpus')
         else:
             wanted = folder.coco_path().relative_to(path)
             skipped.append(f'{path.name}: no data set, it has no {wanted}')

@@ -11,13 +11,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ultrasam.corpus.class_files import TABLE, check_class_files
 from ultrasam.corpus.coco import check_coco
 from ultrasam.corpus.errors import IntegrityError
 from ultrasam.corpus.spec import DatasetSpec
 from ultrasam.hashing import file_sha256
 
 MANIFEST = 'manifest.json'
-_OF_THE_CORPUS = re.compile(r'annotations/(train|val|test)\.(agnostic\.)?[^/]*__coco\.json')
+_OF_THE_CORPUS = re.compile(
+    r'annotations/((train|val|test)\.(agnostic\.)?[^/]*__coco\.json'
+    r'|(train|val_classification|test_classification)\.txt)'
+)
 
 
 @dataclass
@@ -79,17 +83,15 @@ def build_manifest(
     spec: DatasetSpec,
     counts: Counts,
     sources: Mapping[str, str],
-    files: Mapping[str, str],
     *,
     published: bool,
 ) -> dict[str, Any]:
-    """The content of the manifest.
+    """The content of the manifest, but for the files.
 
     Args:
         spec: the description.
         counts: of the conversion.
         sources: SHA-256 of every source file that was read, by name.
-        files: SHA-256 of every published file, by its path.
         published: whether the choices of the published model's data were made.
     """
     listing = ''.join(f'{digest}  {name}\n' for name, digest in sorted(sources.items()))
@@ -103,7 +105,6 @@ def build_manifest(
         'subject_known': spec.subject is not None,
         'counts': counts.as_dict(),
         'sources': {'files': len(sources), 'sha256': hashlib.sha256(listing.encode()).hexdigest()},
-        'files': dict(sorted(files.items())),
     }
 
 
@@ -142,6 +143,8 @@ def verify_dataset(folder: Path) -> dict[str, Any]:
     for name in sorted(listed):
         if name.startswith('annotations/') and name.endswith('__coco.json'):
             found.update(check_coco(folder / name, folder / 'images'))
+    if TABLE in listed:
+        found['images'] += check_class_files(folder, manifest)
     counts = manifest['counts']
     for kind in ('images', 'annotations'):
         if found[kind] != sum(counts[kind].values()):

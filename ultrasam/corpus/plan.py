@@ -13,7 +13,7 @@ from ultrasam.corpus.patterns import compiled, natural_key
 from ultrasam.corpus.spec import DatasetSpec
 from ultrasam.corpus.tables import Row, RowIndex
 from ultrasam.corpus.tree import RawTree
-from ultrasam.corpus.words import Hdf5Frames
+from ultrasam.corpus.words import Hdf5Frames, MatlabRecords
 from ultrasam.errors import ConfigError, InputError
 
 
@@ -128,6 +128,12 @@ class _Planner:
         for index in (*self.tables, *self.rows.values()):
             if not index.files:
                 self.left_out[f'no table {index.pattern}, so that what it tells is not known'] += 1
+            if getattr(index.table, 'whole', False):
+                missing = [
+                    Fault(file, f'lists {key}, of which there is no image') for file, key in index.unasked
+                ]
+                self.faults += missing
+                continue
             left[index.pattern] = max(left.get(index.pattern, 0), index.without_item)
         self.left_out.update({f'rows of {name} without an image': n for name, n in left.items() if n})
 
@@ -223,9 +229,15 @@ def _take(table: Any, rows: list[Row], *, is_there: bool) -> dict[str, str] | No
 
 
 def _shared_out(spec: DatasetSpec, item: Item) -> list[Item]:
-    """Items for parts of a file that is too long for one process."""
-    if spec.read is not None or not isinstance(spec.frames, Hdf5Frames):
+    """Items for parts of a file that is too long for one process, or that holds many subjects."""
+    if spec.read is not None:
         return [item]
-    from ultrasam.corpus.readers.hdf5 import spans
+    if isinstance(spec.frames, Hdf5Frames):
+        from ultrasam.corpus.readers.hdf5 import spans
 
-    return [replace(item, span=span) for span in spans(spec.frames, item.frames.path)]
+        return [replace(item, span=span) for span in spans(spec.frames, item.frames.path)]
+    if isinstance(spec.frames, MatlabRecords):
+        from ultrasam.corpus.readers.matlab import record_spans
+
+        return [replace(item, span=span) for span in record_spans(spec.frames, item.frames.path)]
+    return [item]

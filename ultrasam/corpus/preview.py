@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from collections import defaultdict
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ultrasam.atomic import publish_file
+from ultrasam.corpus.class_files import TABLE
 from ultrasam.corpus.manifest import MANIFEST
 
 _COLOURS = ((0, 158, 115), (230, 159, 0), (86, 180, 233), (213, 94, 0), (204, 121, 167), (240, 228, 66))
@@ -41,6 +43,9 @@ def write_preview(folder: Path, target: Path, *, count: int) -> None:
         for annotation in content['annotations']:
             objects[annotation['image_id']].append(annotation)
         images += [(image['file_name'], objects[image['id']]) for image in content['images']]
+    if TABLE in listed:
+        with (folder / TABLE).open(encoding='utf-8', newline='') as file:
+            images += [(row['file_name'], []) for row in csv.DictReader(file)]
     places = np.unique(np.linspace(0, len(images) - 1, min(count, len(images))).round().astype(int))
     pictures = []
     for place in places:

@@ -33,6 +33,7 @@ class FinishedFrame:
         stray: pixels with values that no rule names.
         dropped: instances that were dropped, by reason.
         changed: masks that were changed to fit, by what was done.
+        extras: what a kind of description adds to the record of a frame.
     """
 
     image: np.ndarray
@@ -44,6 +45,7 @@ class FinishedFrame:
     stray: Counter[str]
     dropped: Counter[str]
     changed: Counter[str]
+    extras: dict[str, Any]
 
 
 def read_frames(spec: DatasetSpec, item: Item) -> Iterator[FinishedFrame | str]:
@@ -89,7 +91,10 @@ def raw_frames(spec: DatasetSpec, item: Item) -> Iterator[RawFrame]:
                 stray += unknown
                 changed += annotation.changes(number)
             index = None if stack.is_single else number
-            yield RawFrame(image, tuple(structures), index, stack.groups(number), stray, changed)
+            groups = dict(stack.groups(number))
+            for annotation in annotations:
+                groups.update(annotation.groups(number))
+            yield RawFrame(image, tuple(structures), index, groups, stray, changed)
 
 
 def _finished(spec: DatasetSpec, item: Item, frame: RawFrame) -> FinishedFrame | str:
@@ -102,7 +107,7 @@ def _finished(spec: DatasetSpec, item: Item, frame: RawFrame) -> FinishedFrame |
     instances, dropped = split_instances(structures, rule)
     if not instances and spec.empty == 'skip':
         return 'no objects'
-    groups = {**item.groups, **frame.groups}
+    groups = spec.completed({**item.groups, **frame.groups})
     label = fill(spec.label, groups) if spec.label else ''
     if label and label not in spec.classes:
         raise RawFileError(f'{item.key}: of class {label!r}, which is none of {spec.classes}')
@@ -116,6 +121,7 @@ def _finished(spec: DatasetSpec, item: Item, frame: RawFrame) -> FinishedFrame |
         stray=Counter(frame.stray),
         dropped=dropped,
         changed=Counter(frame.changed),
+        extras=spec.extras(groups),
     )
 
 

@@ -86,6 +86,7 @@ class Table:
         on: the template, filled with the groups of an item, that a column must equal.
         take: column of each new group.
         absent: what an item without a row is: a fault, left out and counted, or one whose groups are empty.
+        whole: a row without an image is a fault; otherwise such rows are counted.
         missing: what it is that no file matches: a fault, or, for a table that not every copy of a release has,
             groups that are empty for every item, which the report says.
         form: as for :class:`Rows`.
@@ -98,6 +99,7 @@ class Table:
     on: Mapping[str, str]
     take: Mapping[str, str]
     absent: Literal['fault', 'empty', 'skip'] = 'fault'
+    whole: bool = False
     missing: Literal['fault', 'empty'] = 'fault'
     form: TableForm = 'csv'
     columns: tuple[str, ...] = ()
@@ -198,8 +200,8 @@ class DatasetSpec:
         subject: template of the patient or recording; None: every image is its own, since none is known.
         split: the official split; None if there is none.
         label: template of the image-level class.
-        classes: image-level classes in the order of their indices; with ``label``, lists for classifiers are
-            written.
+        classes: image-level classes in the order of their indices, which ``classes.txt`` keeps; the tools that split
+            the corpus write lists for classifiers.
         series: template put into the file names between name and number, which then starts again from 0.
         empty: whether images without objects are kept, or left out and counted.
         min_marked: smallest share of the pixels of a frame that must be marked; below it the frame is left out and
@@ -257,11 +259,7 @@ class DatasetSpec:
 
     def __post_init__(self) -> None:
         """See that the description can work."""
-        names = [category.name for category in self.categories]
-        if not names or len(set(names)) != len(names):
-            raise ConfigError(f'{self.name}: categories {names} must be some, and each only once')
-        if not self.annotations and self.read is None:
-            raise ConfigError(f'{self.name}: neither annotations nor a function to read items')
+        self.check_contents()
         if bool(self.label) != bool(self.classes):
             raise ConfigError(f'{self.name}: label and classes go together')
         unknown = set(self.published) - set(self.__dataclass_fields__)
@@ -269,6 +267,26 @@ class DatasetSpec:
             raise ConfigError(f'{self.name}: published names {sorted(unknown)}, which no description has')
         for text in (*self.archives, *self.leave_out, *self.known_faults, self.frames.pattern):
             compiled(text)
+
+    def check_contents(self) -> None:
+        """See that there is something to convert.
+
+        Raises:
+            ConfigError: there is not.
+        """
+        names = [category.name for category in self.categories]
+        if not names or len(set(names)) != len(names):
+            raise ConfigError(f'{self.name}: categories {names} must be some, and each only once')
+        if not self.annotations and self.read is None:
+            raise ConfigError(f'{self.name}: neither annotations nor a function to read items')
+
+    def completed(self, groups: Mapping[str, str]) -> Mapping[str, str]:
+        """Groups of a frame, with those that a kind of description makes from them."""
+        return groups
+
+    def extras(self, groups: Mapping[str, str]) -> dict[str, Any]:
+        """What the record of a frame says, for a kind of description, beyond what all do."""
+        return {}
 
     def as_published(self) -> DatasetSpec:
         """The description with the choices on which a published number depends."""

@@ -11,6 +11,7 @@ from typing import Any
 
 from ultrasam.atomic import publish_json
 from ultrasam.corpus.coco_files import CocoContent, publish_coco, read_coco
+from ultrasam.corpus.image_classes import write_class_lists
 from ultrasam.corpus.layout import Corpus, Track, open_corpus, untracked
 from ultrasam.corpus.near_duplicates.exclusion import read_excluded
 from ultrasam.corpus.partition import Unit, choose_validation, rank_of
@@ -54,7 +55,10 @@ class DatasetSplit:
         unit: ``'subject'``; ``'source file'`` where no subject is known (an image, or the frames of a video).
         images: of each part.
         subjects: of each part.
-        one_sided: categories that are not in both parts, since their units are too few.
+        one_sided: categories, and classes of whole images, that are not in both parts, since their units are too few.
+        classes: images of each class in the list of each part that has one.
+        no_classes: why there are no such lists although images have labels.
+        two_classes: pairs of images that are the same and of different classes.
         also_tested: images whose subject is in an official test part too, or shares an image with one.
         dropped: how many of these are in no part, as asked.
         excluded: images in no part since ``excluded_images.json`` lists them.
@@ -67,6 +71,9 @@ class DatasetSplit:
     images: Counter[str] = field(default_factory=Counter)
     subjects: Counter[str] = field(default_factory=Counter)
     one_sided: list[str] = field(default_factory=list)
+    classes: dict[str, Counter[str]] = field(default_factory=dict)
+    no_classes: str = ''
+    two_classes: list[str] = field(default_factory=list)
     also_tested: int = 0
     dropped: int = 0
     excluded: int = 0
@@ -94,6 +101,9 @@ def split_corpus(
     root: Path, options: SplitOptions = STANDARD_SPLIT, *, track: Track = untracked
 ) -> tuple[Corpus, list[DatasetSplit]]:
     """Write ``train.NAME__coco.json`` and ``val.NAME__coco.json`` for each data set of a root.
+
+    Where images have classes, lists for classifiers follow the same parts: ``train.txt``, ``val_classification.txt``
+    and, of the official test part, ``test_classification.txt``.
 
     Subjects are never parted, nor are subjects that share an image, in whichever data set. A part without images
     is not written; the result tells. Images that ``ROOT/excluded_images.json`` lists are in neither part.
@@ -306,7 +316,31 @@ def _write_parts(
             _write_part(content, target, ids, made, options)
         elif target.exists():
             _remove_stale(target, options)
+    _write_classes(one, content, part_by_id, split, options)
     return split
+
+
+def _write_classes(
+    one: SubjectFacts,
+    content: CocoContent,
+    part_by_id: Mapping[int, str],
+    split: DatasetSplit,
+    options: SplitOptions,
+) -> None:
+    """Write the lists for classifiers, and note what is in them."""
+    split.no_classes, split.two_classes = one.no_classes, one.two_classes
+    if one.classes is None:
+        return
+    images: dict[str, list[str]] = {'train': [], 'val': [], 'test': list(one.classes.test)}
+    for image in content.images:
+        if part := part_by_id[image['id']]:
+            images[part].append(image['file_name'])
+    split.classes, split.no_classes = write_class_lists(
+        one.folder, one.classes, images, overwrite=options.overwrite
+    )
+    found = {part: set(split.classes.get(part, ())) for part in ('train', 'val')}
+    odd = found['train'] ^ found['val']
+    split.one_sided += [name for name in one.classes.names if name in odd - set(split.one_sided)]
 
 
 def _write_part(

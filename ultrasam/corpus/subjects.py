@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ultrasam.corpus.coco_files import CocoContent, read_coco
+from ultrasam.corpus.image_classes import ImageClasses, read_image_classes, two_classes
 from ultrasam.corpus.layout import DatasetFolder
 from ultrasam.corpus.releases import release_of
 from ultrasam.errors import AnnotationError
@@ -21,12 +22,15 @@ class SubjectFacts:
         folder: the data set.
         unit: ``'subject'``, or ``'source file'`` where no subject is known.
         images: of each subject, outside an official test part.
-        categories: ids that each shows.
+        categories: ids that each shows; classes of whole images count, too, as -1, -2, ...
         digests: sha256 of its images.
         names: of the categories, by id.
         test_subjects: images of each subject in the official test part.
         test_digests: sha256 of these.
         tested: subjects that are tested with too.
+        classes: of whole images; None where none are known.
+        two_classes: pairs of images that are the same and of different classes.
+        no_classes: why there are none although images have labels.
         notes: what was mended while the files were read.
     """
 
@@ -39,6 +43,9 @@ class SubjectFacts:
     test_subjects: Counter[str] = field(default_factory=Counter)
     test_digests: dict[str, list[str]] = field(default_factory=dict)
     tested: set[str] = field(default_factory=set)
+    classes: ImageClasses | None = None
+    two_classes: list[str] = field(default_factory=list)
+    no_classes: str = ''
     notes: list[str] = field(default_factory=list)
 
     @property
@@ -60,7 +67,7 @@ def gather_subjects(folder: DatasetFolder) -> SubjectFacts:
     """Read the annotation files of a data set and list its subjects.
 
     Raises:
-        AnnotationError: a file cannot be used, or the test part has other categories.
+        AnnotationError: a file cannot be used, a label is no class, or the test part has other categories.
     """
     test_path = folder.coco_path('test')
     content = read_coco(folder.coco_path(), allow_empty=test_path.is_file())
@@ -74,11 +81,18 @@ def gather_subjects(folder: DatasetFolder) -> SubjectFacts:
     for annotation in content.annotations:
         facts.categories[subject_by_id[annotation['image_id']]].add(annotation['category_id'])
     facts.names = {category['id']: category['name'] for category in content.categories}
-    if test_path.is_file():
-        test = read_coco(test_path, allow_empty=True)
+    test = read_coco(test_path, allow_empty=True) if test_path.is_file() else None
+    if test is not None:
         _check_same_categories(content, test)
         _count_images(test, digest_of, facts.test_subjects, facts.test_digests)
         facts.notes += test.notes
+    facts.classes, facts.no_classes = read_image_classes(folder, content, test)
+    if facts.classes is not None:
+        facts.two_classes = two_classes(facts.classes, digest_of)
+        for image in content.images:
+            found = facts.classes.main.get(image['file_name'], ())
+            # ids of categories are never negative
+            facts.categories[subject_by_id[image['id']]].update(-1 - index for index in found)
     return facts
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ultrasam.corpus.errors import EnvironmentFault, RawFileError
-from ultrasam.corpus.patterns import fill
+from ultrasam.corpus.patterns import fill, natural_key
 from ultrasam.corpus.spec import Rows, Table
 from ultrasam.corpus.tree import RawTree
 
@@ -29,10 +29,11 @@ class RowIndex:
     """
 
     def __init__(self, table: Table | Rows, tree: RawTree) -> None:
-        self._table = table
+        self.table = table
         self.pattern = table.pattern
         self.files: list[str] = []
         self._rows: dict[tuple[str, ...], list[Row]] = {}
+        self._first_file: dict[tuple[str, ...], str] = {}
         self._asked: set[tuple[str, ...]] = set()
         for path, _, groups in tree.matching(table.pattern):
             self.files.append(path)
@@ -43,14 +44,22 @@ class RowIndex:
                     raise RawFileError(f'{path}: no column {missing[0]!r} among {sorted(row)}')
                 key = tuple(str(row[column]).strip() for column in table.on)
                 self._rows.setdefault(key, []).append(row)
+                self._first_file.setdefault(key, path)
         if not self.files and getattr(table, 'missing', 'fault') == 'fault':
             raise RawFileError(f'no file matches the table {table.pattern!r}: is the download complete?')
 
     def of(self, groups: Mapping[str, str]) -> list[Row]:
         """Rows of an item with these groups, in the order of the file."""
-        key = tuple(fill(template, groups) for template in self._table.on.values())
+        key = tuple(fill(template, groups) for template in self.table.on.values())
         self._asked.add(key)
         return self._rows.get(key, [])
+
+    @property
+    def unasked(self) -> list[tuple[str, str]]:
+        """What the table names that no item has asked for, each with its file, in their order."""
+        keys = self._rows.keys() - self._asked
+        found = [(self._first_file[key], ' '.join(key)) for key in keys]
+        return sorted(found, key=lambda pair: (natural_key(pair[0]), natural_key(pair[1])))
 
     @property
     def without_item(self) -> int:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ultrasam.corpus.agnostic import OBJECT
+from ultrasam.corpus.class_list_checks import list_faults, listed_images
 from ultrasam.corpus.coco_files import CocoContent, read_coco, stream_records
 from ultrasam.corpus.errors import UnsafeNameError
 from ultrasam.corpus.image_files import ImageFacts, ImageFolder
@@ -127,6 +128,7 @@ class _Check:
                 self._report.add('images in no annotation file', f'{folder.name}/images/{name}')
         self._compare(folder, contents)
         self._note_parts(folder, contents, images)
+        self._class_lists(folder, contents, images)
         self._sizes[folder.name] = {
             image['file_name']: (image['height'], image['width'])
             for (_, is_view), content in contents.items()
@@ -237,6 +239,24 @@ class _Check:
                     if first != name:
                         self._report.counts['images that are the same as another'] += 1
                     self._parts_of_digest.setdefault(found.sha256, set()).add(part)
+
+    def _class_lists(
+        self,
+        folder: DatasetFolder,
+        contents: Mapping[tuple[str, bool], CocoContent],
+        images: ImageFolder,
+    ) -> None:
+        """Check the lists for classifiers; whom they show must not be in two parts either."""
+        plain = {part: content for (part, is_view), content in contents.items() if not is_view}
+        for kind, example in list_faults(folder, plain, images.names):
+            self._report.add(kind, example)
+        subjects = {image['file_name']: subject_of(image) for one in plain.values() for image in one.images}
+        for part, names in listed_images(folder).items():
+            self._report.counts['files'] += bool(names)
+            for name in names:
+                if name in subjects:
+                    key = (release_of(folder.name), subjects[name])
+                    self._parts_of_subject.setdefault(key, set()).add(part)
 
     def leaks(self) -> None:
         """Note subjects and images that are in two parts."""

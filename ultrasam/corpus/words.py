@@ -131,6 +131,45 @@ class VideoFiles:
 
 
 @dataclass(frozen=True)
+class SampledFiles:
+    """Still images as they are, and clips of which some frames a second are taken.
+
+    Of a clip every ``int(rate / per_second)``-th frame is taken, from frame ``first`` on; every frame of one that is
+    slower than that.
+
+    Args:
+        pattern: of the files, stills and clips.
+        stills: endings of the still images, in lower case; every other file is a clip.
+        per_second: about how many frames of a second are taken.
+        first: number of the first frame that is taken, from 0.
+        most: frames of one clip, at most.
+    """
+
+    pattern: str
+    stills: tuple[str, ...] = ('png', 'jpg', 'jpeg')
+    per_second: int = 3
+    first: int = 1
+    most: int = 30
+
+
+@dataclass(frozen=True)
+class MatlabRecords:
+    """Records of a struct array in a MATLAB file (up to version 7), each with a stack of frames, (N, H, W).
+
+    Args:
+        pattern: of the files.
+        variable: the struct array.
+        values: place of the field, from 0, of each group that a record gives.
+        stack: place of the field with the frames.
+    """
+
+    pattern: str
+    variable: str
+    values: Mapping[str, int]
+    stack: int
+
+
+@dataclass(frozen=True)
 class ArrayFiles:
     """NumPy files, (N, H, W) or (N, H, W, 1); values times ``scale``, fractions cut, are the 8-bit gray."""
 
@@ -153,7 +192,7 @@ class Hdf5Frames:
     groups: Mapping[str, str] = field(default_factory=dict)
 
 
-FrameFiles = ImageFiles | VolumeFiles | VideoFiles | ArrayFiles | Hdf5Frames
+FrameFiles = ImageFiles | VolumeFiles | VideoFiles | SampledFiles | MatlabRecords | ArrayFiles | Hdf5Frames
 
 # ----------------------------------------------------------------------------------------- where annotations are
 
@@ -277,6 +316,29 @@ class CocoObjects:
     names: Mapping[int, str]
 
 
+@dataclass(frozen=True)
+class VocNames:
+    """Pascal VOC files of which only the names of the objects are used, which must be one and the same.
+
+    Args:
+        pattern: of the files.
+        group: that the name becomes.
+        absent: what an image without a file is.
+    """
+
+    pattern: str
+    group: str
+    absent: Absent = 'fault'
+
+
 AnnotationFiles = (
-    MaskFiles | LabelVolumes | LabelArrays | Hdf5Masks | PolygonFiles | TracedRows | ViaRegions | CocoObjects
+    MaskFiles
+    | LabelVolumes
+    | LabelArrays
+    | Hdf5Masks
+    | PolygonFiles
+    | TracedRows
+    | ViaRegions
+    | CocoObjects
+    | VocNames
 )

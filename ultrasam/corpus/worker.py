@@ -11,6 +11,7 @@ import signal
 import threading
 from collections import Counter
 from dataclasses import asdict, dataclass, field
+from functools import lru_cache
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -149,6 +150,7 @@ def _record(spec: DatasetSpec, item: Item, frame: FinishedFrame, path: Path) -> 
         'stray': _plain(frame.stray),
         'dropped': _plain(frame.dropped),
         'changed': _plain(frame.changed),
+        **frame.extras,
     }
 
 
@@ -171,9 +173,16 @@ def _plain(counts: Counter[str]) -> dict[str, int]:
 
 def _digest(file: SourceFile) -> str:
     try:
-        return file_sha256(file.path)
+        state = file.path.stat()
+        return _digest_of(file.path, state.st_size, state.st_mtime_ns)
     except OSError as error:
         raise InputError(f'{file.name}: cannot be read ({error.strerror})') from error
+
+
+@lru_cache(maxsize=4)
+def _digest_of(path: Path, size: int, modified_ns: int) -> str:
+    """The digest of a file, taken once though many items share it."""
+    return file_sha256(path)
 
 
 def _end_with(lifeline: Connection) -> None:

@@ -18,6 +18,8 @@ from ultrasam.errors import AnnotationError, ConfigError
 
 _NO_CLASS = '-'
 _SHOWN = 3
+# Python refuses to read numbers of very many digits
+_DIGITS = 10
 
 
 @DATASETS.register_module()
@@ -50,6 +52,7 @@ class ClassListDataset(ReplayedSamples, CustomDataset):
 
     def load_data_list(self) -> list[dict[str, Any]]:
         """Samples with ``img_path`` and ``gt_label``, an index or a list of them."""
+        self._check_names()
         samples: list[dict[str, Any]] = []
         seen: set[str] = set()
         for number, line in enumerate(self._lines(), start=1):
@@ -64,6 +67,18 @@ class ClassListDataset(ReplayedSamples, CustomDataset):
         self._check_images([sample['img_path'] for sample in samples])
         self._check_counts(samples)
         return samples
+
+    def _check_names(self) -> None:
+        """Compare the classes with those of the data set, where it names them beside its lists."""
+        named = Path(self.ann_file).with_name('classes.txt')
+        if not named.is_file():
+            return
+        names = [line for line in named.read_text(encoding='utf-8', errors='replace').splitlines() if line]
+        if names != list(self.metainfo['classes']):
+            raise AnnotationError(
+                f'{named}: the data have the classes {", ".join(names)}, the config has '
+                f'{", ".join(self.metainfo["classes"])}: set metainfo.classes to those of the data, in their order'
+            )
 
     def _lines(self) -> list[str]:
         try:
@@ -90,7 +105,7 @@ class ClassListDataset(ReplayedSamples, CustomDataset):
             raise self._fault(number, f'{text!r} are several classes, which only multi_label=True takes')
         labels = []
         for part in parts:
-            if not (part.isascii() and part.isdigit()) or int(part) >= len(classes):
+            if not (part.isascii() and part.isdigit() and len(part) < _DIGITS) or int(part) >= len(classes):
                 known = ', '.join(f'{index} {name}' for index, name in enumerate(classes))
                 raise self._fault(number, f'{part!r} is no class of the config ({known})')
             labels.append(int(part))

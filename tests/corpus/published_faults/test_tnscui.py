@@ -12,6 +12,7 @@ from ultrasam.corpus.engine import Options, convert_dataset
 from ultrasam.corpus.loading import load_spec
 from ultrasam.corpus.plan import make_plan
 from ultrasam.corpus.reading import FinishedFrame, read_frames
+from ultrasam.corpus.splits import split_corpus
 from ultrasam.corpus.tree import open_tree
 
 SPEC = load_spec(DESCRIPTIONS['tnscui'])
@@ -40,9 +41,12 @@ def test_images_of_unknown_class_are_in_no_list(tmp_path: Path) -> None:
     table.write_text('\n'.join(lines[:-1]) + '\n', encoding='utf-8')
     report = convert_dataset(DESCRIPTIONS['tnscui'], tree.source, tmp_path / 'a', Options(accept_counts=True))
     assert report.counts.images.total() == 4
-    text = (report.folder / 'annotations/train.txt').read_text(encoding='utf-8')
-    assert text == ''.join(f'images/TNSCUI__0000{k}.png {k % 2}\n' for k in range(3))
+    split_corpus(report.folder)
+    lists = ('annotations/train.txt', 'annotations/val_classification.txt')
+    lines = [line for name in lists for line in (report.folder / name).read_text().splitlines()]
+    assert sorted(lines) == [f'images/TNSCUI__0000{k}.png {k % 2}' for k in range(3)]
     table.unlink()
     report = convert_dataset(DESCRIPTIONS['tnscui'], tree.source, tmp_path / 'b', Options(accept_counts=True))
     assert report.counts.images.total() == 4
+    split_corpus(report.folder)
     assert not list((report.folder / 'annotations').glob('*.txt'))

@@ -105,7 +105,9 @@ def check_chain(source: Path, folder: Path) -> Path:
 def test_published_chain(converted: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     root = check_chain(converted, tmp_path)
     text = capsys.readouterr().out
-    assert 'BUSI: train 3, val 1 (by source file)\n  no patient is known' in text
+    # both parts have both classes
+    assert 'BUSI: train 2, val 2 (by source file)\n  no patient is known' in text
+    assert '  classes of train: 1 benign, 1 malignant\n  classes of val: 1 benign, 1 malignant\n' in text
     assert 'BUSBRA: train 2, val 1, test 2 (by subject)' in text
     # a second run finds its own results and changes nothing; the whole chain at once gives the same
     before = digests(root)

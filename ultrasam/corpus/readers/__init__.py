@@ -23,6 +23,14 @@ def open_stack(frames: words.FrameFiles, item: Item) -> FrameStack:
         from ultrasam.corpus.readers.video import VideoStack
 
         return VideoStack(frames, item)
+    if isinstance(frames, words.SampledFiles):
+        from ultrasam.corpus.readers.sampled import SampledStack
+
+        return SampledStack(frames, item)
+    if isinstance(frames, words.MatlabRecords):
+        from ultrasam.corpus.readers.matlab import MatlabStack
+
+        return MatlabStack(frames, item)
     if isinstance(frames, words.ArrayFiles):
         from ultrasam.corpus.readers.array import ArrayStack
 
@@ -60,6 +68,10 @@ def open_annotation(
         from ultrasam.corpus.readers.hdf5 import Hdf5Labels
 
         return Hdf5Labels(annotation, item, stray)
+    if isinstance(annotation, words.VocNames):
+        from ultrasam.corpus.readers.voc import VocName
+
+        return VocName(annotation, files, item)
     from ultrasam.corpus.readers import polygons
 
     if isinstance(annotation, words.PolygonFiles):

@@ -67,6 +67,10 @@ class Annotation(ABC):
     def read(self, number: int, size_hw: tuple[int, int]) -> Labelled:
         """Structures of a frame of the given size, and stray values."""
 
+    def groups(self, number: int) -> Mapping[str, str]:
+        """Groups that it gives a frame."""
+        return {}
+
     def changes(self, number: int) -> Counter[str]:
         """What was done to the masks of the frame that was read last, to make them fit."""
         return Counter()

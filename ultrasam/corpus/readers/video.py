@@ -37,6 +37,11 @@ class VideoStack(FrameStack):
             capture.release()
         return range(self._count)
 
+    @property
+    def frames_per_second(self) -> float:
+        """As the header states it; 0 where it states none."""
+        return float(self._capture.get(self._cv2.CAP_PROP_FPS))
+
     def read(self, number: int) -> np.ndarray:
         """One frame."""
         while self._next < number and self._capture.grab():

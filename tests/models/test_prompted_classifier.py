@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
+import importlib.util
+import sys
 
 import numpy as np
 import pytest
 import torch
-from mmdet.registry import MODELS
-from mmengine.config import Config
-from mmengine.runner import Runner
-from mmengine.utils import import_modules_from_strings
 
 import ultrasam.evaluation.object_label_metric  # noqa: F401
-from tests.corpus.tools.tiny import coco, write_dataset
-from tests.golden import ROOT, model_config, needs_golden, read_json
-from tests.models.test_properties import SIZE, TINY, batch_of, gradients, item, random_prompts, tiny_model
+from tests.golden import ROOT
+from tests.models.test_properties import TINY, batch_of, gradients, item, random_prompts, tiny_model
 from ultrasam.checkpoints import load_strict
-from ultrasam.corpus.splits import split_corpus
 from ultrasam.errors import CheckpointError, ConfigError
-from ultrasam.evaluation.classification import single_label_figures
-from ultrasam.inference.inferencer import UltraSamInferencer
 from ultrasam.models.prompted_classifier import (
     PromptedClassifier,
     pack_image_features,
@@ -31,8 +23,7 @@ from ultrasam.structures import Prompt, PromptBatch
 
 FOCAL = dict(type='FocalLoss', loss_weight=1.0, use_sigmoid=True, gamma=2.0, alpha=0.25)
 SOFTMAX = dict(type='CrossEntropyLoss', use_sigmoid=False, loss_weight=1.0)
-CONFIGS = sorted((ROOT / 'configs/UltraSAM/UltraSAM_full/downstream/prompted_classification').glob('*.py'))
-DATA = {'BUSBRA': ('BUSBRA', 2), 'GIST514-DB': ('GIST514-DB', 2), 'MMotu2d': ('MMOTU_2d', 8)}
+BENCHMARK = ROOT / 'benchmarks/prompted_classification.py'
 HEAD = 'bbox_head.cls_prediction_head.'
 
 
@@ -216,56 +207,21 @@ def test_packing_an_image_is_undone(width: int):
     assert torch.equal(mean_back, mean)
 
 
-def test_embedding_of_a_model_without_classes_is_refused():
-    with pytest.raises(ConfigError, match='an embedding of 256 channels, this model has 257'):
-        classifier().decode(
-            torch.zeros(1, 256, 8, 8), PromptBatch.from_prompts([[Prompt(box=[1, 1, 9, 9])]]),
-            mask_prompt=None, candidates=slice(0, 1),
-        )  # fmt: skip
-
-
-def test_plain_images_are_classified_through_the_inferencer_and_its_cache(tmp_path: Path, image: np.ndarray):
-    model = classifier()
-    torch.save({'state_dict': model.state_dict(), 'meta': {}}, tmp_path / 'own.pth')
-    bare = model_config(
-        **{
-            'type': 'PromptedClassifier',
-            'backbone.arch': dict(TINY, _delete_=True),
-            'bbox_head.type': 'SamClassificationHead',
-            'bbox_head.num_classes': 3,
-            'bbox_head.image_dims': TINY['embed_dims'],
-            **dict.fromkeys(
-                ('backbone.img_size', 'prompt_encoder.img_size', 'data_preprocessor.pad_size_divisor'), SIZE
-            ),
-        }
+@torch.no_grad()
+def test_classes_of_an_embedding_without_them_are_refused_masks_are_not():
+    model, prompts = classifier(), PromptBatch.from_prompts([[Prompt(box=[1, 1, 9, 9])]])
+    embedding = torch.randn(1, 256, 8, 8)
+    options = dict(mask_prompt=None, candidates=slice(0, 1))
+    with (
+        pytest.raises(ConfigError, match='an embedding of 256 channels, this model has 257'),
+        model.noting_classes(),
+    ):
+        model.decode(embedding, prompts, **options)
+    bare, packed = (
+        model.decode(given, prompts, **options)
+        for given in (embedding, pack_image_features(embedding, torch.randn(1, TINY['embed_dims'])))
     )
-    Config(dict(model=bare.to_dict())).dump(tmp_path / 'own.py')
-    height, width = image.shape[:2]
-    found = []
-    for _ in range(2):
-        inferencer = UltraSamInferencer(
-            tmp_path / 'own.pth', model=tmp_path / 'own.py', device='cpu', cache_dir=tmp_path / 'cache'
-        )
-        inferencer.set_image(image)
-        with inferencer.model.noting_classes() as passes:
-            inferencer.predict(box=[width * 0.2, height * 0.2, width * 0.7, height * 0.8])
-        found.append(inferencer.model.bbox_head.class_scores(passes[-1]))
-    assert len(list((tmp_path / 'cache').iterdir())) == 1
-    assert found[0].shape == (1, 3)
-    assert torch.equal(*found)
-
-
-@needs_golden
-def test_names_and_shapes_are_those_of_the_published_head():
-    variants = read_json('checkpoint_names.json')
-    (published,) = (tensors for name, tensors in variants.items() if 'SamClassificationHead' in name)
-    config = Config.fromfile(CONFIGS[0], import_custom_modules=False).model
-    with torch.device('meta'):
-        own = MODELS.build(config).state_dict()
-    assert {name: list(tensor.shape) for name, tensor in own.items()} == {
-        name: entry['shape'] for name, entry in published.items()
-    }
-    assert len(own) == 297
+    assert all(torch.equal(a, b) for a, b in zip(bare, packed, strict=True))
 
 
 def test_a_checkpoint_of_ultrasam_fits_and_its_lack_is_reported():
@@ -321,153 +277,19 @@ def test_a_head_without_classes_and_data_without_labels_are_named():
         gradients(model, batch_of(data))
 
 
-def write_classes(root: Path, name: str, count: int) -> None:
-    """A data set whose images have objects of each class, split by the tool that users run."""
-    classes = parsed(name).metainfo.classes
-    content = coco({f'p{number}': [1 + number % count] for number in range(3 * count)})
-    test = coco({f't{number}': [1 + number % count] for number in range(count)}, first_image=90)
-    for file in (content, test):
-        file['categories'] = [{'id': 1 + index, 'name': text} for index, text in enumerate(classes)]
-    split_corpus(write_dataset(root, DATA[name][0], content, test))
-
-
-def parsed(name: str) -> Config:
-    path = next(path for path in CONFIGS if path.stem == name)
-    return Config.fromfile(path, import_custom_modules=False)
-
-
-def small_config(name: str, folder: Path) -> Config:
-    """A config as it is, but for sizes, the folder of its files, processes and one step of training."""
-    config = Config(parsed(name).to_dict(), format_python_code=False)
-    import_modules_from_strings(**config.custom_imports)
-    model = config.model
-    model.data_preprocessor.pad_size_divisor = model.prompt_encoder.img_size = SIZE
-    model.backbone.update(arch=TINY, img_size=SIZE)
-    model.bbox_head.image_dims = TINY['embed_dims']
-    for part in ('train', 'val', 'test'):
-        loader = config[f'{part}_dataloader']
-        loader.update(batch_size=min(2, loader.batch_size), num_workers=0, persistent_workers=False)
-        loader.pop('timeout', None)
-        loader.dataset.data_root = str(folder)
-        for step in loader.dataset.pipeline:
-            step.update({key: (SIZE, SIZE) for key in ('scale',) if key in step})
-    for evaluator in (config.val_evaluator, config.test_evaluator):
-        evaluator[0].ann_file = str(folder / '/'.join(Path(evaluator[0].ann_file).parts[-3:]))
-    config.train_cfg.update(max_iters=1, val_interval=1)
-    config.default_hooks.logger.interval = 1
-    config.load_from = str(folder / 'UltraSam.pth')
-    config.update(work_dir=str(folder / 'run'), launcher='none', experiment_name=str(folder))
-    config.visualizer.name = str(folder)
-    torch.save({'state_dict': tiny_model().state_dict(), 'meta': {}}, config.load_from)
-    return config
-
-
-def test_every_config_is_in_the_sweep():
-    assert [path.stem for path in CONFIGS] == sorted(DATA)
-    for path in CONFIGS:
-        config = parsed(path.stem)
-        folder, count = DATA[path.stem]
-        assert len(path.read_text().splitlines()) <= 15
-        assert config.model.bbox_head.num_classes == len(config.metainfo.classes) == count
-        assert config.load_from == 'weights/UltraSam.pth'
-        for part in ('train', 'val', 'test'):
-            data = config[f'{part}_dataloader'].dataset
-            assert data.ann_file == f'{folder}/annotations/{part}.{folder}__coco.json'
-            assert data.metainfo.classes == config.metainfo.classes
-            if part != 'train':
-                masks, classes = config[f'{part}_evaluator']
-                assert masks.ann_file == f'{config.data_root}/{data.ann_file}'
-                assert classes.type == 'ObjectLabelMetric'
-
-
-@pytest.mark.filterwarnings('ignore::UserWarning')
-@pytest.mark.parametrize(
-    'name',
-    [
-        'BUSBRA',
-        pytest.param('GIST514-DB', marks=pytest.mark.slow),
-        pytest.param('MMotu2d', marks=pytest.mark.slow),
-    ],
-)
-def test_a_config_starts_from_ultrasam_trains_a_step_validates_and_tests(name: str, tmp_path: Path):
-    write_classes(tmp_path, name, DATA[name][1])
-    config = small_config(name, tmp_path)
-    weights = torch.load(config.load_from)['state_dict']
-    runner = Runner.from_cfg(config)
-    runner.train()
-    log = next((tmp_path / 'run').rglob('*.log')).read_text()
-    assert f'loaded {len(weights)} tensors from {config.load_from}' in log
-    assert '4 missing as allowed (bbox_head.cls_prediction_head.layers.0.weight' in log
-    metrics = runner.test()
-    assert {'object/f1', 'object/precision', 'object/recall', 'coco/segm_mAP'} <= set(metrics)
-    assert 0 <= metrics['object/f1'] <= 1
-    scalars = next((tmp_path / 'run').rglob('vis_data/scalars.json')).read_text().splitlines()
-    step = json.loads(scalars[0])
-    assert step['loss_cls'] > 0
-    assert step['loss_cls.0'] > 0
-
-
-@pytest.mark.filterwarnings('ignore::UserWarning')
-def test_another_number_of_classes_than_the_data_stops_the_run(tmp_path: Path):
-    write_classes(tmp_path, 'BUSBRA', 2)
-    config = small_config('BUSBRA', tmp_path)
-    config.model.bbox_head.num_classes = 3
-    with pytest.raises(ConfigError, match=r'model.bbox_head.num_classes is 3, but the train data have 2'):
-        Runner.from_cfg(config).train()
-
-
-def frame_of_two(seed: int, kind: str) -> dict:
-    """A frame with one dark and one bright lesion, prompted by box or click, or both by the whole frame."""
-    rng = np.random.default_rng(seed)
-    image = rng.normal(110, 12, (SIZE, SIZE))
-    side = rng.permutation(2)
-    rows, columns = np.mgrid[:SIZE, :SIZE]
-    masks, prompts = [], []
-    for label in range(2):
-        x, y = (32 if side[label] else 96) + rng.integers(-8, 9), rng.integers(32, 97)
-        radius = rng.integers(14, 22)
-        mask = (rows - y) ** 2 + (columns - x) ** 2 <= radius**2
-        image[mask] += -70 if label == 0 else 70
-        masks.append(mask)
-        choices = dict(
-            box=Prompt(box=[x - radius, y - radius, x + radius + 1, y + radius + 1]),
-            point=Prompt(points=[[x + 0.5, y + 0.5]], point_labels=[1]),
-            whole=Prompt(box=[0, 0, SIZE, SIZE]),
-        )
-        prompts.append(choices[kind])
-    data = item(prompts, seed, (SIZE, SIZE))
-    data['inputs'] = torch.from_numpy(np.repeat(image.clip(0, 255).astype(np.uint8)[None], 3, 0))
-    truth = data['data_samples'].gt_instances
-    truth.masks = type(truth.masks)(np.stack(masks).astype(np.uint8), SIZE, SIZE)
-    truth.labels = torch.arange(2)
-    return data
-
-
-def macro_f1(model: PromptedClassifier, frames: list[dict]) -> float:
-    scores = torch.cat([s for i in range(0, len(frames), 8) for s in scores_of(model, *frames[i : i + 8])])
-    return single_label_figures(scores.numpy(), np.tile([0, 1], len(frames))).f1
-
-
 @pytest.mark.slow
-def test_the_prompt_tells_which_of_two_objects_is_meant():
-    model = classifier(2, num_refinements=0).train()
-    steps, batch = 300, 4
-    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
-    schedule = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.02, total_iters=steps)
-    for step in range(steps):
-        frames = [frame_of_two(batch * step + i, ('box', 'point')[i % 2]) for i in range(batch)]
-        total, _ = model.parse_losses(model(**model.data_preprocessor(batch_of(*frames), True), mode='loss'))
-        optimizer.zero_grad()
-        total.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        schedule.step()
-    model.eval()
-    f1 = {
-        kind: macro_f1(model, [frame_of_two(seed, kind) for seed in range(100_000, 100_040)])
-        for kind in ('box', 'point', 'whole')
-    }
-    assert f1['box'] > 0.9
-    assert f1['point'] > 0.9
-    # without a telling prompt both objects of a frame get one answer, of which one half is right at best
-    assert f1['whole'] <= 0.5 + 1e-6
+def test_the_prompt_tells_which_of_several_lesions_is_meant():
+    spec = importlib.util.spec_from_file_location('prompted_classification', BENCHMARK)
+    benchmark = importlib.util.module_from_spec(spec)
+    # its data class looks itself up there
+    sys.modules[spec.name] = benchmark
+    spec.loader.exec_module(benchmark)
+    found = {}
+    for name in ('prompted', 'unprompted'):
+        side = benchmark.side_of(name, seed=0)
+        benchmark.train(side, seed=0, steps=300 * benchmark.STEPS[name])
+        found[name] = benchmark.evaluate(side, frames=60)
+    assert found['prompted']['box'] > 0.9
+    assert found['prompted']['box or click'] > 0.9
+    # lesions of a frame are of different classes, and get one answer
+    assert found['unprompted']['box'] < 0.5

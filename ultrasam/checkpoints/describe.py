@@ -19,10 +19,15 @@ NOTE_KEY = 'ultrasam'
 IMAGENET_MEAN = (123.675, 116.28, 103.53)
 IMAGENET_STD = (58.395, 57.12, 57.375)
 PREPROCESSINGS = ('imagenet', 'min_max')
+CLASS_ACTIVATIONS = ('sigmoid', 'softmax')
 
 _PATCH = 'backbone.patch_embed.projection.weight'
 _POSITIONS = 'backbone.pos_embed'
+# hidden and last layer of the head of a prompted classifier
+_CLASS_LAYERS = tuple(f'bbox_head.cls_prediction_head.layers.{layer}.weight' for layer in (0, 1))
 _ENCODER = (_PATCH, _POSITIONS, 'backbone.layers.0.ffn.layers.0.0.weight')
+# kinds of file of which a part is missing, rather than other models
+_OURS = ('ultrasam', 'prompted-classifier', 'vit-sam')
 _REQUIRED = (
     *_ENCODER,
     'decoder.post_norm.weight',
@@ -78,6 +83,9 @@ class ModelDescription(EncoderDescription):
         pixel_mean: mean of 'imagenet', RGB, 0 to 255.
         pixel_std: standard deviation of 'imagenet', RGB, 0 to 255.
         note: what the file says about itself.
+        num_classes: classes of the objects that a prompted classifier tells apart; 0 for masks alone.
+        class_names: their names, as many, where the file tells them; else none.
+        class_activation: how its class logits become probabilities: ``'sigmoid'`` or ``'softmax'``.
     """
 
     refines: bool
@@ -89,11 +97,14 @@ class ModelDescription(EncoderDescription):
     pixel_mean: tuple[float, ...]
     pixel_std: tuple[float, ...]
     note: dict[str, Any]
+    num_classes: int = 0
+    class_names: tuple[str, ...] = ()
+    class_activation: str = 'sigmoid'
 
     def model_config(self) -> dict[str, Any]:
         """Config of the detector for inference, to be built with mmdet's ``MODELS``."""
         return dict(
-            type='UltraSam',
+            type='PromptedClassifier' if self.num_classes else 'UltraSam',
             num_refinements=int(self.refines),
             inference_refinements=self.inference_refinements,
             point_refinement=self.point_refinement,
@@ -106,7 +117,17 @@ class ModelDescription(EncoderDescription):
                 box_mask=self.box_mask,
             ),
             decoder=dict(type='SamTwoWayTransformer', mlp_skip=self.mlp_skip),
-            bbox_head=dict(type='SamMaskHead'),
+            bbox_head=self._head_config(),
+        )
+
+    def _head_config(self) -> dict[str, Any]:
+        if not self.num_classes:
+            return dict(type='SamMaskHead')
+        return dict(
+            type='SamClassificationHead',
+            num_classes=self.num_classes,
+            activation=self.class_activation,
+            image_dims=self.arch['embed_dims'],
         )
 
     def _preprocessor_config(self) -> dict[str, Any]:
@@ -174,7 +195,47 @@ def describe(
         pixel_mean=_channels(note, 'pixel_mean', IMAGENET_MEAN, source),
         pixel_std=_channels(note, 'pixel_std', IMAGENET_STD, source),
         note=note,
+        **_classes(state_dict, meta, note, source),
     )
+
+
+def _classes(
+    state_dict: Mapping[str, Tensor], meta: Mapping[str, Any] | None, note: Mapping[str, Any], source: str
+) -> dict[str, Any]:
+    """What the description says of classes; nothing for a model without them."""
+    if not any(name in state_dict for name in _CLASS_LAYERS):
+        return {}
+    _require(state_dict, _CLASS_LAYERS, source)
+    activation = note.get('class_activation', 'sigmoid')
+    if activation not in CLASS_ACTIVATIONS:
+        raise CheckpointError(
+            f'{source}: its note says class_activation={activation!r}; this release knows '
+            f'{", ".join(CLASS_ACTIVATIONS)}: update the package, or give a config'
+        )
+    count = len(state_dict[_CLASS_LAYERS[1]])
+    return dict(
+        num_classes=count, class_names=class_names_of_file(meta, note, count), class_activation=activation
+    )
+
+
+def class_names_of_file(
+    meta: Mapping[str, Any] | None, note: Mapping[str, Any], count: int
+) -> tuple[str, ...]:
+    """Names of the classes, out of the note of a checkpoint or out of what a run writes there of its data.
+
+    Args:
+        meta: the ``meta`` entry of the checkpoint, if it has one.
+        note: what it says about itself, see :func:`note_of`.
+        count: classes of the model.
+
+    Returns:
+        ``count`` names, or none.
+    """
+    data = meta.get('dataset_meta') if isinstance(meta, Mapping) else None
+    for names in (note.get('classes'), data.get('classes') if isinstance(data, Mapping) else None):
+        if isinstance(names, list | tuple) and len(names) == count:
+            return tuple(str(name) for name in names)
+    return ()
 
 
 def _channels(
@@ -239,7 +300,7 @@ def _require(state_dict: Mapping[str, Tensor], names: tuple[str, ...], source: s
     if not missing:
         return
     kind = kind_of(state_dict)
-    if kind is not None and kind.name not in ('ultrasam', 'vit-sam'):
+    if kind is not None and kind.name not in _OURS:
         looks = f'it looks like {kind.title}; {kind.advice.format(file=source)}'
     elif any(name.startswith('backbone.') for name in state_dict):
         looks = f'only a part of one: it lacks {", ".join(missing)}'

@@ -18,7 +18,7 @@ from ultrasam.checkpoints.describe import note_of
 from ultrasam.errors import CheckpointError
 from ultrasam.models.preprocessing import MinMaxPreprocessor
 
-_COMPARED = ('mlp_skip', 'box_mask', 'preprocessing', 'pixel_mean', 'pixel_std')
+_COMPARED = ('mlp_skip', 'box_mask', 'preprocessing', 'pixel_mean', 'pixel_std', 'class_activation')
 _TOLERANCE = 1e-3
 
 
@@ -33,6 +33,7 @@ def note_of_model(model: torch.nn.Module) -> dict[str, Any]:
         'mlp_skip': (getattr(bare, 'decoder', None), 'mlp_skip'),
         'box_mask': (getattr(bare, 'prompt_encoder', None), 'box_mask'),
         'point_refinement': (bare, 'point_refinement'),
+        'class_activation': (getattr(bare, 'bbox_head', None), 'activation'),
     }
     note = {name: getattr(owner, attribute, None) for name, (owner, attribute) in places.items()}
     known: dict[str, Any] = {name: value for name, value in note.items() if isinstance(value, str)}

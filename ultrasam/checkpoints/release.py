@@ -38,7 +38,9 @@ def write_release(
     refuse_existing(out, overwrite=overwrite)
     content = load_checkpoint_file(checkpoint)
     weights = state_dict_of(content, checkpoint)
-    describe(weights, {NOTE_KEY: dict(note)}, str(checkpoint))
+    meta = {**_meta_of(content), NOTE_KEY: dict(note)}
+    if class_names := describe(weights, meta, str(checkpoint)).class_names:
+        note = {**note, 'classes': list(class_names)}
     if half:
         weights = type(weights)(
             (name, tensor.half() if tensor.is_floating_point() else tensor)
@@ -49,3 +51,9 @@ def write_release(
     with publish_checkpoint(out, overwrite=overwrite, verify=load_checkpoint_file) as path:
         torch.save(release, path)
     return sum(tensor.numel() for tensor in weights.values())
+
+
+def _meta_of(content: Any) -> Mapping[str, Any]:
+    """What a run writes of itself beside the weights."""
+    meta = content.get('meta') if isinstance(content, Mapping) else None
+    return meta if isinstance(meta, Mapping) else {}

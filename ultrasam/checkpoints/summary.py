@@ -74,15 +74,17 @@ def _architecture_lines(file: WeightFile, kind: Kind | None) -> dict[str, str]:
         if kind is not None and kind.names is not None:
             weights, _ = kind.names.to_ours(weights, source)
         meta = {
+            **(file.content.get('meta') or {}),
             'ultrasam': {
                 **({} if kind is None or kind.mlp_skip is None else {'mlp_skip': kind.mlp_skip}),
                 **file.note,
-            }
+            },
         }
         if kind is not None and kind.mlp_skip is not None:
             model = describe(weights, meta, source)
             return {
                 **_encoder_lines(model),
+                **({'class names': ', '.join(model.class_names)} if model.class_names else {}),
                 **_model_lines(model, stated='mlp_skip' in file.note or kind.names is not None),
             }
         if any(name.endswith('.attn.rel_pos_h') for name in weights):

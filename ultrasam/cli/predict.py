@@ -27,6 +27,8 @@ EXAMPLES = """examples:
 prompts.json maps file names to lists of objects:
   {"a.png": [{"box": [120, 80, 260, 210]}, {"points": [[300, 95], [310, 60]], "labels": [1, 0]}]}
 
+weights of a prompted classifier are recognised: the class of each object is printed, and stands with its
+probability in overlay, coco and csv.
 coordinates are pixels of the image as it is; x goes right, y down, the first pixel is 0 0.
 exit codes: 0 done, 2 wrong use, 3 files that could not be done (they are named), 4 refused.
 """
@@ -199,9 +201,24 @@ def run(args: argparse.Namespace) -> int:
                     progress=progress,
                 )
     if not args.quiet:
+        sys.stdout.write(class_lines(done))
         sys.stdout.write(f'{_counted(len(plan.counts) - len(done.faults), "file")} segmented: {args.out}\n')
         sys.stderr.write(times_line(done, loading_s))
     return _report(plan.faults + done.faults)
+
+
+def class_lines(done: RunReport) -> str:
+    """The class of each object, a line each, of many only how often each class came; nothing without classes."""
+    total = sum(done.class_counts.values())
+    if not total:
+        return ''
+    if total > len(done.classes):
+        counts = ', '.join(f'{name} {count}' for name, count in done.class_counts.most_common())
+        return f'{_counted(total, "object")}: {counts}\n'
+    return ''.join(
+        f'{found.path}, frame {found.frame}, object {found.number}: {found.name}, {found.probability:.1%}\n'
+        for found in done.classes
+    )
 
 
 def _counted(number: int, noun: str) -> str:

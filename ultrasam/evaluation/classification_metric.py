@@ -27,10 +27,11 @@ _DECISIONS = ('found', 'missed', 'wrongly predicted', 'rightly not')
 
 @METRICS.register_module()
 class ClassificationMetric(BaseMetric):
-    """Macro precision, recall, F1 and AUC, accuracy, balanced accuracy and calibration error, and a confusion matrix.
+    """Macro precision, recall, F1, AUC and average precision, accuracy, balanced accuracy, calibration, and a matrix.
 
-    Figures are shares, not percentages; F1, recall and AUC of each class are logged beside the means. An AUC that the
-    data do not define is left out, and named in the log. The matrix is a picture of the run.
+    Figures are shares, not percentages; F1, recall, AUC and average precision of each class are logged beside the
+    means. An AUC that the data do not define is left out, and named in the log. The matrix, of confusion or, with
+    ``multi_label``, of decisions by class, is a picture of the run.
 
     Args:
         multi_label: an image may have any number of classes.
@@ -43,6 +44,9 @@ class ClassificationMetric(BaseMetric):
     """
 
     default_prefix = 'classification'
+    # what is counted, and which option of a config sets how many classes are scored: for messages
+    unit = 'images'
+    count_option = 'model.head.num_classes'
 
     def __init__(
         self, *, multi_label: bool = False, threshold: float = 0.5, draw: bool = True, **kwargs: Any
@@ -86,7 +90,9 @@ class ClassificationMetric(BaseMetric):
             columns: Sequence[str] = _DECISIONS
         else:
             if (truth.sum(axis=1) != 1).any():
-                raise ConfigError('images of none or several classes: set multi_label=True of the metric')
+                raise ConfigError(
+                    f'{self.unit} of none or several classes: set multi_label=True of the metric'
+                )
             labels = truth.argmax(axis=1)
             figures = single_label_figures(scores, labels)
             counts = confusion_matrix(labels, probabilities(scores).argmax(axis=1), len(names))
@@ -101,7 +107,7 @@ class ClassificationMetric(BaseMetric):
         if len(names) != count:
             raise ConfigError(
                 f'the model scores {count} classes, the data have {len(names)} ({", ".join(names)}): set '
-                'model.head.num_classes or metainfo.classes of the dataset'
+                f'{self.count_option} or metainfo.classes of the dataset'
             )
         return names
 
@@ -110,13 +116,13 @@ class ClassificationMetric(BaseMetric):
         of = figures.per_class
         for index, name in enumerate(names):
             logger.info(
-                f'{name}: {of.support[index]} images, precision {of.precision[index]:.4f}, recall '
+                f'{name}: {of.support[index]} {self.unit}, precision {of.precision[index]:.4f}, recall '
                 f'{of.recall[index]:.4f}, F1 {of.f1[index]:.4f}, AUC {of.auc[index]:.4f}; row of the matrix '
                 f'{counts[index].tolist()}'
             )
         unknown = [name for index, name in enumerate(names) if not np.isfinite(of.auc[index])]
         if unknown:
-            logger.warning(f'no AUC of {", ".join(unknown)}: all images are of the class, or none is')
+            logger.warning(f'no AUC of {", ".join(unknown)}: all {self.unit} are of the class, or none is')
 
     def _draw(self, counts: np.ndarray, rows: Sequence[str], columns: Sequence[str]) -> None:
         step = int(MessageHub.get_current_instance().get_info('iter') or 0)
@@ -132,4 +138,5 @@ def _rounded(figures: Figures, names: Sequence[str]) -> dict[str, float]:
         numbers[f'f1_{name}'] = float(of.f1[index])
         numbers[f'recall_{name}'] = float(of.recall[index])
         numbers[f'auc_{name}'] = float(of.auc[index])
+        numbers[f'average_precision_{name}'] = float(of.average_precision[index])
     return {name: round(value, 6) for name, value in numbers.items() if np.isfinite(value)}

@@ -24,6 +24,8 @@ class ObjectLabelMetric(ClassificationMetric):
     """
 
     default_prefix = 'object'
+    unit = 'objects'
+    count_option = 'model.bbox_head.num_classes'
 
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
         """Note scores and truth of a batch.

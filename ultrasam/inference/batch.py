@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +22,29 @@ PromptsOf = Callable[[Path], Sequence[ObjectPrompt]]
 
 # Pixels that wait to be encoded: a batch of large images is closed early.
 _WAITING_BYTES = 512_000_000
+
+
+# Classes of single objects that a report keeps; of the others it counts.
+MOST_CLASSES_KEPT = 20
+
+
+@dataclass(frozen=True)
+class ObjectClass:
+    """The class of an object.
+
+    Args:
+        path: the file.
+        frame: index of the frame in it, from 0.
+        number: of the object, from 1 in the order of the prompts.
+        name: of its likeliest class.
+        probability: of that class, 0 to 1.
+    """
+
+    path: Path
+    frame: int
+    number: int
+    name: str
+    probability: float
 
 
 @dataclass(frozen=True)
@@ -65,12 +89,26 @@ class RunReport:
         frames: that were written.
         first_mask_s: from the first image to its masks, encoding included; None without any.
         answer_s: seconds that the prompts of each frame took once it was encoded.
+        class_counts: objects of each class; empty for a model without classes.
+        classes: of the first ``MOST_CLASSES_KEPT`` objects.
     """
 
     faults: list[Fault] = field(default_factory=list)
     frames: int = 0
     first_mask_s: float | None = None
     answer_s: list[float] = field(default_factory=list)
+    class_counts: Counter[str] = field(default_factory=Counter)
+    classes: list[ObjectClass] = field(default_factory=list)
+
+    def note_classes(self, frame: Frame, segmentation: Segmentation) -> None:
+        """Count the objects of a frame by their class, where the model tells it."""
+        for index in range(len(segmentation)):
+            found = segmentation.class_of(index)
+            if found is None:
+                continue
+            self.class_counts[found[0]] += 1
+            if len(self.classes) < MOST_CLASSES_KEPT:
+                self.classes.append(ObjectClass(frame.source, frame.index, index + 1, *found))
 
     @property
     def further_prompt_s(self) -> float | None:
@@ -230,6 +268,7 @@ class _Run:
         self._writer.write(frame, segmentation)
         job.frames += 1
         self.report.frames += 1
+        self.report.note_classes(frame, segmentation)
         self._progress.frame_done(job.path)
 
     def _finish(self, job: _Job) -> None:

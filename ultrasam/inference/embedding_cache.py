@@ -46,6 +46,8 @@ class EmbeddingCache:
         self.folder = folder
         self.max_bytes = max_bytes
         self.key = hashlib.sha256(_VERSION + bytes([bfloat16]))
+        # an encoder of equal weights: a prompted classifier keeps more of it
+        self.key.update(type(model).__name__.encode())
         # equal weights see other pixels where images are otherwise normalised
         self.key.update(repr(sorted(note_of_model(model).items())).encode())
         for name, tensor in model.state_dict().items():

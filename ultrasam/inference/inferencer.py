@@ -20,6 +20,7 @@ import ultrasam.registry  # noqa: F401
 from ultrasam.checkpoints import load_checkpoint_file, load_strict, state_dict_of
 from ultrasam.checkpoints.describe import ModelDescription, describe
 from ultrasam.errors import ConfigError, PromptError
+from ultrasam.inference.classes import class_names, noting_scores
 from ultrasam.inference.embedding_cache import EmbeddingCache
 from ultrasam.inference.prompts import network_prompt
 from ultrasam.models import UltraSam
@@ -82,6 +83,10 @@ class UltraSamInferencer:
             the published figures were made.
         cache_dir: folder in which image embeddings are kept; None keeps none.
 
+    Attributes:
+        class_names: names of the classes that a prompted classifier tells apart, in the order of
+            ``Segmentation.class_scores``; none for a model that gives masks alone.
+
     Raises:
         CheckpointError: weights that do not exist, are unsafe, or do not fit.
         ConfigError: an option that makes no sense here.
@@ -125,14 +130,17 @@ class UltraSamInferencer:
         checkpoint = load_checkpoint_file(self.weights)
         state_dict = state_dict_of(checkpoint, self.weights)
         self.description: ModelDescription | None = None
+        whole: Config | None = None
         if config is None:
             self.description = describe(state_dict, checkpoint.get('meta'), str(self.weights))
             settings: Any = self.description.model_config()
         else:
-            settings = Config.fromfile(str(config)).model
+            whole = Config.fromfile(str(config))
+            settings = whole.model
         with DefaultScope.overwrite_default_scope('mmdet'):
             model = MODELS.build(settings)
         load_strict(model, state_dict, source=str(self.weights))
+        self.class_names = class_names(model, checkpoint.get('meta'), whole, str(config or self.weights))
         return model
 
     @property
@@ -228,7 +236,8 @@ class UltraSamInferencer:
                 object, rather than the best.
 
         Returns:
-            Masks at the size of the image, their predicted IoU and logits.
+            Masks at the size of the image, their predicted IoU and logits; with the probability of each of
+            ``class_names`` where the model tells classes.
 
         Raises:
             PromptError: no image was set, or a prompt that means nothing.
@@ -265,8 +274,9 @@ class UltraSamInferencer:
         size = self.model.prompt_encoder.mask_prompt_size
         logits = embedding.new_zeros((len(prompts), each, size, size))
         scores = embedding.new_zeros((len(prompts), each))
+        classes = embedding.new_zeros((len(prompts), len(self.class_names)))
         for members, batch, mask_prompt in self._batches(prompts, sample):
-            with self._autocast():
+            with self._autocast(), noting_scores(self.model) as class_scores:
                 found, iou = self.model.predict_logits(
                     embedding,
                     batch,
@@ -275,7 +285,10 @@ class UltraSamInferencer:
                     refinements=refinements,
                     all_candidates=all_candidates,
                 )
+                of_classes = class_scores()
             logits[members], scores[members] = found.float(), iou.float()
+            if of_classes is not None:
+                classes[members] = of_classes
         logits = logits.flatten(0, 1)
         masks = masks_at_image_size(
             logits,
@@ -289,6 +302,8 @@ class UltraSamInferencer:
             scores=scores.flatten().cpu().numpy(),
             prompts=tuple(prompt for prompt in prompts for _ in range(each)),
             logits=logits.cpu().numpy(),
+            class_names=self.class_names,
+            class_scores=classes.repeat_interleave(each, 0).cpu().numpy() if self.class_names else None,
         )
 
     def _batches(

@@ -70,16 +70,22 @@ class CarriedPrompts(SamePrompts):
 def _spread(
     answer: Segmentation, alive: Sequence[int], prompts: Sequence[ObjectPrompt], size_hw: tuple[int, int]
 ) -> Segmentation:
-    """An answer for some objects as one for all: the others are empty."""
+    """An answer for some objects as one for all: the others are empty and of no class."""
     masks = np.zeros((len(prompts), *size_hw), bool)
     scores = np.zeros(len(prompts), np.float32)
     logits = np.full((len(prompts), *answer.logits.shape[1:]), -1.0, np.float32)
     rows = list(alive)
     masks[rows], scores[rows], logits[rows] = answer.masks, answer.scores, answer.logits
+    classes = None
+    if answer.class_scores is not None:
+        classes = np.full((len(prompts), len(answer.class_names)), np.nan, np.float32)
+        classes[rows] = answer.class_scores
     shown = list(prompts)
     for i, prompt in zip(alive, answer.prompts, strict=True):
         shown[i] = prompt
-    return replace(answer, masks=masks, scores=scores, logits=logits, prompts=tuple(shown))
+    return replace(
+        answer, masks=masks, scores=scores, logits=logits, prompts=tuple(shown), class_scores=classes
+    )
 
 
 def _prompt_of_mask(mask: np.ndarray, logits: np.ndarray) -> ObjectPrompt | None:

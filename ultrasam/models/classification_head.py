@@ -91,8 +91,8 @@ class SamClassificationHead(SamMaskHead):
         """
         return self.cls_prediction_head(torch.cat([object_features, image_mean], 1))
 
-    def class_scores(self, class_logits: Tensor) -> Tensor:
-        """Probabilities of class logits (M, num_classes): float32, same shape.
+    def check_trained(self) -> None:
+        """See that class scores mean something.
 
         Raises:
             CheckpointError: the weights that were loaded know no classes, and nothing was trained since.
@@ -102,6 +102,14 @@ class SamClassificationHead(SamMaskHead):
                 'the weights have no class head (bbox_head.cls_prediction_head), so its scores would be random: '
                 'load weights of a prompted classifier, or train with load_from set to these'
             )
+
+    def class_scores(self, class_logits: Tensor) -> Tensor:
+        """Probabilities of class logits (M, num_classes): float32, same shape.
+
+        Raises:
+            CheckpointError: as :meth:`check_trained`.
+        """
+        self.check_trained()
         logits = class_logits.float()
         return logits.sigmoid() if self.activation == 'sigmoid' else logits.softmax(1)
 

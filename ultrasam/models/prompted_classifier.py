@@ -132,13 +132,16 @@ class PromptedClassifier(UltraSam):
             Mask logits (M, K, 4h, 4w) and predicted IoU (M, K), in the order of the prompts.
 
         Raises:
-            ConfigError: an embedding of a model without classes.
+            ConfigError: classes are noted, but the embedding is that of a model without classes.
         """
         head: SamClassificationHead = self.bbox_head
         channels = self._encoder().out_channels
-        embedding, image_means = unpack_image_features(embedding, channels, head.image_dims)
         if self._noted is None:
-            return super().decode(embedding, prompts, mask_prompt=mask_prompt, candidates=candidates)
+            # masks need no more than what the neck gave
+            return super().decode(
+                embedding[:, :channels], prompts, mask_prompt=mask_prompt, candidates=candidates
+            )
+        embedding, image_means = unpack_image_features(embedding, channels, head.image_dims)
         found: list[Tensor] = []
 
         def keep(_head: nn.Module, inputs: tuple[Tensor, ...], _masks: Any) -> None:

@@ -112,12 +112,33 @@ class Segmentation:
         scores: (N,), float32, the IoU that the model predicts for each.
         prompts: the N prompts that were answered.
         logits: (N, h, h), float32, mask logits over the padded input, to be given back as a prompt.
+        class_names: the C classes that the model tells apart; none for a model that gives masks alone.
+        class_scores: (N, C), float32, probability of each class, NaN for an object that was not looked for in
+            this frame; None without classes. They add up to 1 where the model was trained with softmax; with
+            sigmoid each class is judged by itself.
     """
 
     masks: np.ndarray
     scores: np.ndarray
     prompts: tuple[ObjectPrompt, ...]
     logits: np.ndarray
+    class_names: tuple[str, ...] = ()
+    class_scores: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.masks)
+
+    @property
+    def labels(self) -> np.ndarray | None:
+        """(N,), int64, index of the likeliest class of each object, -1 where there is none; None without classes."""
+        if self.class_scores is None:
+            return None
+        unknown = np.isnan(self.class_scores).any(1)
+        return np.where(unknown, -1, np.nan_to_num(self.class_scores, nan=-1.0).argmax(1)).astype(np.int64)
+
+    def class_of(self, index: int) -> tuple[str, float] | None:
+        """Name and probability of the likeliest class of an object; None where there is none."""
+        if self.class_scores is None or self.labels is None or self.labels[index] < 0:
+            return None
+        label = int(self.labels[index])
+        return self.class_names[label], float(self.class_scores[index, label])

@@ -104,7 +104,7 @@ KINDS: tuple[Kind, ...] = (
         title='UltraSam with a classification head for each prompt',
         marks=(r'bbox_head\.cls_prediction_head\..+', r'decoder\..+'),
         mlp_skip='doubled',
-        advice='use it with the config it was trained with',
+        advice='use it as it is: ultrasam predict --checkpoint {file}',
     ),
     Kind(
         name='ultrasam',

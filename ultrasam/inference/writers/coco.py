@@ -20,8 +20,10 @@ from ultrasam.structures import Frame, ObjectPrompt, Segmentation
 _HEAD = {
     'info': {'description': 'Masks predicted by UltraSam from the prompts given with each'},
     'licenses': [],
-    'categories': [{'id': 1, 'name': 'object', 'supercategory': 'none'}],
 }
+_WITHOUT_CLASSES = ('object',)
+# the category of objects that were lost from one frame to the next, in a run with classes
+_UNKNOWN = 'unknown'
 
 
 class CocoFormat(ResultFormat):
@@ -30,7 +32,10 @@ class CocoFormat(ResultFormat):
     Together they are a data set to train on: ``data_root`` is the output folder, ``ann_file='coco.json'``,
     ``data_prefix=dict(img='images')``. Every object that was prompted has its annotation, with run
     lengths, ``score`` and ``predicted_iou`` (the same number) and its ``prompt``; that of an empty mask
-    has area 0, which loaders leave out. Records wait on disk, not in memory, until the run ends.
+    has area 0, which loaders leave out. Of a model that tells classes, these are the categories, numbered from
+    1 in the order of the model, and an annotation is of the likeliest, with ``class_probability`` and
+    ``class_scores``; objects that were lost are of a last category ``unknown``, there if needed. Records wait on
+    disk, not in memory, until the run ends.
     """
 
     folder_name = 'images'
@@ -40,6 +45,8 @@ class CocoFormat(ResultFormat):
         super().__init__(out_dir, overwrite=overwrite)
         self._images, self._annotations = Spool(out_dir), Spool(out_dir)
         self._num_images = self._num_annotations = 0
+        self._class_names: tuple[str, ...] = ()
+        self._has_unknown = False
 
     def write(self, file: ResultFile, frame: Frame, segmentation: Segmentation) -> None:
         """Write the frame, and keep its records."""
@@ -47,6 +54,9 @@ class CocoFormat(ResultFormat):
         publish_bytes(target, png_bytes(frame.image), overwrite=self.overwrite)
         separator = ',\n' if self._num_images else '\n'
         self._num_images += 1
+        self._class_names = self._class_names or segmentation.class_names
+        labels = segmentation.labels
+        self._has_unknown |= labels is not None and bool((labels < 0).any())
         record = _image_record(self._num_images, Path(target.name), frame)
         self._images.add(separator + json.dumps(record, allow_nan=False))
         for annotation in _annotations(segmentation):
@@ -61,7 +71,7 @@ class CocoFormat(ResultFormat):
             publish_file(self.run_file, overwrite=self.overwrite) as path,
             path.open('w', encoding='utf-8') as file,
         ):
-            file.write(json.dumps(_HEAD)[:-1])
+            file.write(json.dumps({**_HEAD, 'categories': self._categories()}, allow_nan=False)[:-1])
             for section, spool in (('images', self._images), ('annotations', self._annotations)):
                 file.write(f',\n"{section}": [')
                 spool.copy_to(file)
@@ -73,6 +83,10 @@ class CocoFormat(ResultFormat):
         """Forget the records."""
         self._images.close()
         self._annotations.close()
+
+    def _categories(self) -> list[dict[str, Any]]:
+        names = (self._class_names or _WITHOUT_CLASSES) + (_UNKNOWN,) * self._has_unknown
+        return [{'id': index, 'name': name, 'supercategory': 'none'} for index, name in enumerate(names, 1)]
 
 
 def _image_record(image_id: int, file_name: Path, frame: Frame) -> dict[str, Any]:
@@ -89,21 +103,43 @@ def _image_record(image_id: int, file_name: Path, frame: Frame) -> dict[str, Any
 
 
 def _annotations(segmentation: Segmentation) -> Iterator[dict[str, Any]]:
-    for mask, score, prompt in zip(
-        segmentation.masks, segmentation.scores, segmentation.prompts, strict=True
+    for index, (mask, score, prompt) in enumerate(
+        zip(segmentation.masks, segmentation.scores, segmentation.prompts, strict=True)
     ):
         rle = coco_mask.encode(np.asfortranarray(mask, np.uint8))
         score = round(float(score), 6) if np.isfinite(score) else None
         yield {
-            'category_id': 1,
+            'category_id': _category_id(segmentation, index),
             'segmentation': {'size': rle['size'], 'counts': rle['counts'].decode('ascii')},
             'bbox': coco_mask.toBbox(rle).tolist(),
             'area': float(coco_mask.area(rle)),
             'iscrowd': 0,
             'score': score,
             'predicted_iou': score,
+            **_class_record(segmentation, index),
             'prompt': _prompt_record(prompt),
         }
+
+
+def _category_id(segmentation: Segmentation, index: int) -> int:
+    labels = segmentation.labels
+    if labels is None:
+        return 1
+    return int(labels[index]) + 1 if labels[index] >= 0 else len(segmentation.class_names) + 1
+
+
+def _class_record(segmentation: Segmentation, index: int) -> dict[str, Any]:
+    """Probability of the likeliest class and of each by its name; nothing without classes."""
+    if segmentation.class_scores is None:
+        return {}
+    found = segmentation.class_of(index)
+    if found is None:
+        return {'class_probability': None, 'class_scores': None}
+    scores = [round(float(score), 6) for score in segmentation.class_scores[index]]
+    return {
+        'class_probability': round(found[1], 6),
+        'class_scores': dict(zip(segmentation.class_names, scores, strict=True)),
+    }
 
 
 def _prompt_record(prompt: ObjectPrompt) -> dict[str, Any]:

@@ -18,10 +18,12 @@ from ultrasam.visualization.canvas import Canvas, instance_colour
 _TINT = 0.3
 # more objects than this are labelled in smaller letters
 _MANY = 12
+# letters of a class name, so that its chip stays narrower than the picture
+_LONGEST_NAME = 28
 
 
 class OverlayFormat(ResultFormat):
-    """The frame with masks, prompts, and the number and predicted IoU of each object."""
+    """The frame with masks, prompts, and the number and predicted IoU of each object; class and probability if any."""
 
     folder_name = 'overlay'
 
@@ -86,8 +88,8 @@ def draw_overlay(frame: Frame, segmentation: Segmentation) -> np.ndarray:
         for point, label in zip(np.asarray(prompt.points_xy), np.asarray(prompt.point_labels), strict=True):
             canvas.click(point, positive=bool(label))
     for index, colour in enumerate(colours):
-        text = f'{index + 1}: {segmentation.scores[index]:.2f}'
-        canvas.chip(text, _chip_place(segmentation, index), colour, small=len(outlines) > _MANY)
+        text, place = _chip_text(segmentation, index), _chip_place(segmentation, index)
+        canvas.chip(text, place, colour, small=len(outlines) > _MANY)
     return canvas.pixels
 
 
@@ -107,6 +109,17 @@ def palette_png_bytes(labels: np.ndarray) -> bytes:
     content = io.BytesIO()
     picture.save(content, 'PNG')
     return content.getvalue()
+
+
+def _chip_text(segmentation: Segmentation, index: int) -> str:
+    text = f'{index + 1}: {segmentation.scores[index]:.2f}'
+    found = segmentation.class_of(index)
+    if found is None:
+        return text
+    # the font of the canvas has no other letters
+    name = found[0].encode('ascii', 'replace').decode()
+    short = name if len(name) <= _LONGEST_NAME else f'{name[: _LONGEST_NAME - 3]}...'
+    return f'{text} {short} {found[1]:.0%}'
 
 
 def _chip_place(segmentation: Segmentation, index: int) -> np.ndarray:

@@ -35,6 +35,7 @@ COLUMNS = (
     'box_height',
     'predicted_iou',
 )
+CLASS_COLUMNS = ('class', 'class_probability')
 # a ten-thousandth of a millimetre or of a pixel
 _DECIMALS = 4
 
@@ -43,7 +44,8 @@ class TableFormat(ResultFormat):
     """``measurements.csv``: one row an object, numbered from 1 as in the mask files.
 
     Lengths are in the unit of the row, millimetres where the file tells its spacing and else pixels, the
-    area in its square. Cells without a value, as the centroid of an empty mask, are empty.
+    area in its square. Cells without a value, as the centroid of an empty mask, are empty. A model that tells
+    classes adds two columns, the likeliest class and its probability.
     """
 
     run_file_name = 'measurements.csv'
@@ -51,13 +53,16 @@ class TableFormat(ResultFormat):
     def __init__(self, out_dir: Path, *, overwrite: bool) -> None:
         super().__init__(out_dir, overwrite=overwrite)
         self._rows = Spool(out_dir)
-        self._rows.add(_line(COLUMNS))
+        self._columns: tuple[str, ...] = COLUMNS
 
     def write(self, file: ResultFile, frame: Frame, segmentation: Segmentation) -> None:
         """Measure the masks, and keep their rows."""
         for index, (mask, score) in enumerate(zip(segmentation.masks, segmentation.scores, strict=True)):
             sizes = _cells(measure(mask, frame.spacing_mm))
-            self._rows.add(_line([path_text(frame.source), frame.index, index + 1, *sizes, f'{score:.4f}']))
+            place = (path_text(frame.source), frame.index, index + 1)
+            self._rows.add(_line([*place, *sizes, f'{score:.4f}', *_class_cells(segmentation, index)]))
+        if segmentation.class_names:
+            self._columns = COLUMNS + CLASS_COLUMNS
 
     def close(self) -> None:
         """Publish ``measurements.csv``."""
@@ -65,6 +70,7 @@ class TableFormat(ResultFormat):
             publish_file(self.run_file, overwrite=self.overwrite) as path,
             path.open('w', encoding='utf-8', newline='') as file,
         ):
+            file.write(_line(self._columns))
             self._rows.copy_to(file)
         self.discard()
 
@@ -88,6 +94,13 @@ def _cells(sizes: Measurement) -> list[str | float]:
         *(sizes.box_xywh or (None,) * 4),
     )
     return [sizes.unit, *('' if number is None else round(number, _DECIMALS) for number in numbers)]
+
+
+def _class_cells(segmentation: Segmentation, index: int) -> list[str]:
+    if segmentation.class_scores is None:
+        return []
+    found = segmentation.class_of(index)
+    return ['', ''] if found is None else [found[0], f'{found[1]:.4f}']
 
 
 def _line(cells: Sequence[object]) -> str:

@@ -41,6 +41,8 @@ class ResultWriter:
     csv     ``measurements.csv``                               sizes in mm, one row an object
     ======= ================================================== =================================
 
+    Of a model that tells classes, overlay, coco and csv hold the class of each object and its probability.
+
     ``<name>`` is the stem of the input file, with ``_<frame>`` in four digits if the file has several
     frames; how stems that collide are told apart is said at
     :class:`~ultrasam.inference.writers.names.ResultNames`. A NIfTI of a volume has no frame number.

@@ -15,7 +15,9 @@ from tests.configs.small import PUBLISHED_ROOT, name, parsed
 from tests.corpus.tools.tiny import coco, write_dataset
 from tests.golden import ROOT
 from tests.models.test_properties import SIZE, TINY, tiny_model
+from ultrasam.corpus.image_lists import write_circumference_list, write_structure_list
 from ultrasam.corpus.splits import split_corpus
+from ultrasam.simulation import CATEGORIES, FrameOrder, SimulationSettings, write_frames
 
 # those of prompted classification have a sweep of their own, tests/models/test_prompted_classifier.py
 BASES = sorted(
@@ -30,6 +32,7 @@ LEAVES = sorted(
 )
 SEGMENTATION = [path for path in LEAVES if 'segmentation' in path.parts]
 CLASSIFICATION = [path for path in LEAVES if 'classification' in path.parts]
+REGRESSION = [path for path in LEAVES if 'regression' in path.parts]
 WIDTH = TINY['embed_dims']
 VIT = dict(embed_dims=WIDTH, num_layers=2, num_heads=2, feedforward_channels=64)
 DETECTORS = (
@@ -37,7 +40,11 @@ DETECTORS = (
     'mapped_medsam_vit_b.pth',
     'UltraSam.pth',
     '../work_dirs/UltraSam_SA1B/iter_30000.pth',
+    'ultrasam_nano_256.pth',
 )
+SEGMENTED = ('BUSBRA', 'GIST514-DB', 'MMOTU_2d')
+# of the corpus, and of data/, where sets lie that are only classified
+CORPUS = (*SEGMENTED, 'AUL', 'BUSI')
 CLASSES = {
     'BUSBRA': ('breast_nodule_benign', 'breast_nodule_malignant'),
     'GIST514-DB': ('lmym', 'gist'),
@@ -45,25 +52,56 @@ CLASSES = {
         'chocolate_cyst', 'serous_cystadenoma', 'teratoma', 'thera_cell_tumor', 'simple_cyst', 'normal_ovary',
         'mucinous_cystadenoma', 'high_grade_serous',
     ),
+    'AUL': ('Normal', 'Benign', 'Malignant'),
+    'BUSI': ('benign', 'malignant'),
+    'Butterfly': ('carotid', '2ch', 'lungs', 'ivc', '4ch', 'bladder', 'thyroid', 'plax', 'morisons_pouch'),
+    'FattyLiver': ('Normal', 'NFLD'),
+    'POCUS': ('regular', 'pneumonia', 'covid'),
+    'TN5000': ('benign', 'malignant'),
 }  # fmt: skip
 
-__all__ = ['BASES', 'CLASSIFICATION', 'LEAVES', 'SEGMENTATION', 'name', 'parsed', 'small_config', 'write_all']
+__all__ = [
+    'BASES',
+    'CATEGORIES',
+    'CLASSIFICATION',
+    'LEAVES',
+    'REGRESSION',
+    'SEGMENTATION',
+    'name',
+    'parsed',
+    'small_config',
+    'write_all',
+]
 
 
-def write_data(root: Path) -> None:
+def write_data(folder: Path) -> None:
     """Each data set as COCO files, split by the tool that users run, and as lists of classes."""
     for dataset, classes in CLASSES.items():
+        root = folder / (PUBLISHED_ROOT if dataset in CORPUS else 'data')
         count = len(classes)
         content = coco({f'p{number}': [1 + number % count] for number in range(3 * count)})
         test = coco({f't{number}': [1 + number % count] for number in range(count)}, first_image=90)
         for file in (content, test):
             file['categories'] = [{'id': 1 + index, 'name': text} for index, text in enumerate(classes)]
-        folder = write_dataset(root, dataset, content, test)
-        split_corpus(folder)
-        lists = {'train.txt': content['images'][count:], 'val_classification.txt': content['images'][:count]}
-        for file, images in {**lists, 'test_classification.txt': test['images']}.items():
+        made = write_dataset(root, dataset, content, test)
+        if dataset in SEGMENTED:
+            split_corpus(made)
+        lists = {'train': content['images'][count:], 'val_classification': content['images'][:count]}
+        for file, images in {**lists, 'test_classification': test['images']}.items():
             lines = [f'images/{image["file_name"]} {index % count}\n' for index, image in enumerate(images)]
-            (folder / 'annotations' / file).write_text(''.join(lines))
+            for suffix in ('', '_by_patient') if dataset == 'POCUS' else ('',):
+                (made / f'annotations/{file}{suffix}.txt').write_text(''.join(lines))
+
+
+def write_simulated(root: Path) -> None:
+    """Frames of heads and of breasts, with the lists that users make of them."""
+    scenes = ('fetus', 'fetus', 'fetus', 'fetus', 'breast', 'breast')
+    settings = [SimulationSettings(size=SIZE, scene=scene) for scene in scenes]
+    for number, part in enumerate(('train', 'val', 'test')):
+        orders = [FrameOrder(10 * number + index, one) for index, one in enumerate(settings)]
+        source = write_frames(root / part, orders)
+        write_structure_list(source, root / part / 'structures.txt')
+        write_circumference_list(source, root / part / 'circumference.txt', 'head')
 
 
 def write_weights(folder: Path) -> None:
@@ -115,7 +153,8 @@ def _seeded(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
 
 def write_all(folder: Path) -> Path:
     """Data and weights under the paths that configs name."""
-    write_data(folder / PUBLISHED_ROOT)
+    write_data(folder)
+    write_simulated(folder / 'data/simulated')
     write_weights(folder / 'weights')
     return folder
 

@@ -18,11 +18,15 @@ from mmengine.runner import Runner
 from mmengine.utils import import_modules_from_strings
 
 from tests.commands.runs import logged, run
+from tests.configs.small import PUBLISHED_ROOT
 from tests.configs.small_downstream import (
     BASES,
+    CATEGORIES,
     CLASSES,
     CLASSIFICATION,
+    CORPUS,
     LEAVES,
+    REGRESSION,
     SEGMENTATION,
     name,
     parsed,
@@ -31,7 +35,8 @@ from tests.configs.small_downstream import (
 )
 from tests.golden import ROOT, needs_golden, read_json
 from ultrasam.checkpoints import load_checkpoint_file
-from ultrasam.errors import CheckpointError, ConfigError
+from ultrasam.corpus.loading import load_spec
+from ultrasam.errors import AnnotationError, CheckpointError, ConfigError
 
 pytestmark = pytest.mark.filterwarnings('ignore::UserWarning')
 
@@ -41,7 +46,21 @@ FOLDERS = {
     'GIST514-DB': 'GIST514-DB',
     'MMotu2d': 'MMOTU_2d',
     'classification': 'MMOTU_2d',
+    'POCUS_by_patient': 'POCUS',
 }
+# the sets that are only classified, each with every encoder
+ONLY_CLASSIFIED = ('AUL', 'BUSI', 'Butterfly', 'FattyLiver', 'POCUS', 'POCUS_by_patient', 'TN5000')
+ENCODERS = (
+    'MedSAM',
+    'SAM',
+    'UltraSam',
+    'UltraSam_cross_entropy',
+    'ViT',
+    'lora',
+    'lora_ultrasam',
+    'med_sa',
+    'resnet50',
+)
 PUBLISHED = {
     'segmentation': ('MedSAM', 'SAM', 'UltraSam', 'resnet'),
     'classification': ('MedSAM', 'SAM', 'UltraSam', 'ViT', 'lora', 'med_sa', 'resnet50'),
@@ -57,7 +76,21 @@ QUICK = {
     f'{DOWNSTREAM}/classification/GIST514-DB/med_sa.py',
     f'{DOWNSTREAM}/classification/BUSBRA/resnet50.py',
     f'{DOWNSTREAM}/classification/GIST514-DB/UltraSam_cross_entropy.py',
+    f'{DOWNSTREAM}/classification/AUL/UltraSam.py',
+    f'{DOWNSTREAM}/classification/simulated/nano.py',
+    f'{DOWNSTREAM}/regression/simulated/nano.py',
 }
+FIGURES = {
+    'segmentation': {'coco/segm_mAP', 'coco/bbox_mAP'},
+    'classification': {
+        f'classification/{key}'
+        for key in ('precision', 'recall', 'f1', 'auc', 'average_precision', 'balanced_accuracy', 'ece')
+    },
+    'regression': {
+        f'regression/{key}' for key in ('mae', 'rmse', 'r2', 'bias', 'lower_limit', 'upper_limit')
+    },
+}
+PICTURES = {'classification': 'classification_confusion', 'regression': 'regression_agreement'}
 CASES = [
     pytest.param(path, id=name(path), marks=() if name(path) in QUICK else pytest.mark.slow)
     for path in LEAVES
@@ -82,8 +115,8 @@ def checkpoint_of(config: Config) -> str:
 
 
 def test_every_config_is_in_the_sweep():
-    assert (len(BASES), len(SEGMENTATION), len(CLASSIFICATION)) == (20, 19, 28)
-    assert len(LEAVES) == len(CASES) == 47
+    assert (len(BASES), len(SEGMENTATION), len(CLASSIFICATION), len(REGRESSION)) == (34, 19, 92, 3)
+    assert len(LEAVES) == len(CASES) == 114
     assert {name(path) for path in LEAVES} >= QUICK
     sets = ('BUSBRA', 'GIST514-DB', 'MMotu2d')
     segmentation, classification = (PUBLISHED[task] for task in ('segmentation', 'classification'))
@@ -96,38 +129,63 @@ def test_every_config_is_in_the_sweep():
         'classification/GIST514-DB/lora_ultrasam.py',
     }
     assert len(published) == 36
-    assert {f'{DOWNSTREAM}/{path}' for path in published} <= {name(path) for path in LEAVES}
+    more = {f'classification/{data}/{leaf}.py' for data in ONLY_CLASSIFIED for leaf in ENCODERS}
+    assert len(more) == 63
+    assert {f'{DOWNSTREAM}/{path}' for path in published | more} <= {name(path) for path in LEAVES}
 
 
 @pytest.mark.parametrize('path', LEAVES, ids=name)
 def test_leaf(path: Path):
     config = parsed(path)
     assert len(path.read_text().splitlines()) <= 15
-    dataset = FOLDERS[path.parent.name]
-    for part in ('train', 'val', 'test'):
-        data = config[f'{part}_dataloader'].dataset
-        assert data.metainfo.classes == CLASSES[dataset]
-        assert data.ann_file.startswith(f'{dataset}/annotations/')
-        evaluator = config.get(f'{part}_evaluator') or {}
-        assert evaluator.get('ann_file') in (None, f'{data.data_root}/{data.ann_file}')
     files = {config[f'{part}_dataloader'].dataset.ann_file for part in ('train', 'val', 'test')}
     assert len(files) == 3, 'a checkpoint is chosen by the test part'
     assert config.train_dataloader.batch_size == 8
     segments = 'segmentation' in path.parts
-    count = len(CLASSES[dataset])
-    if segments:
-        head = config.model.panoptic_head
-        assert head.num_things_classes == config.model.panoptic_fusion_head.num_things_classes == count
-        assert head.loss_cls.class_weight == [1.0] * count + [0.1]
-        assert config.param_scheduler[1].milestones == [6000]
-    else:
-        assert config.model.head.num_classes == count
     assert config.train_cfg.max_iters == (8000 if segments else 2000)
+    if segments:
+        assert config.param_scheduler[1].milestones == [6000]
     assert config.optim_wrapper.type == 'FiniteOptimWrapper'
     assert config.default_hooks.checkpoint.type == 'VerifiedCheckpointHook'
     size = config.model.data_preprocessor.pad_size_divisor
-    assert size == 1024
+    assert size == (256 if path.stem == 'nano' else 1024)
     assert config.model.backbone.get('img_size', size) == size
+    for part in ('train', 'val', 'test'):
+        steps = config[f'{part}_dataloader'].dataset.pipeline
+        sizes = {step[key] for step in steps for key in ('scale', 'size', 'crop_size') if key in step}
+        assert sizes == {(size, size)}
+
+
+@pytest.mark.parametrize('path', [*SEGMENTATION, *CLASSIFICATION], ids=name)
+def test_data_and_classes_of_a_leaf(path: Path):
+    config = parsed(path)
+    dataset = FOLDERS.get(path.parent.name, path.parent.name)
+    classes = CATEGORIES if dataset == 'simulated' else CLASSES[dataset]
+    root = {'simulated': 'data/simulated'}.get(dataset, PUBLISHED_ROOT if dataset in CORPUS else 'data')
+    for part in ('train', 'val', 'test'):
+        data = config[f'{part}_dataloader'].dataset
+        assert data.metainfo.classes == classes
+        assert data.data_root == root
+        inner = f'{part}/' if dataset == 'simulated' else f'{dataset}/annotations/{part}'
+        assert data.ann_file.startswith(inner)
+        assert ('_by_patient' in data.ann_file) == (path.parent.name == 'POCUS_by_patient')
+        evaluator = config.get(f'{part}_evaluator') or {}
+        assert evaluator.get('ann_file') in (None, f'{data.data_root}/{data.ann_file}')
+        assert part == 'train' or bool(evaluator.get('multi_label')) == bool(data.get('multi_label'))
+    count = len(classes)
+    if 'segmentation' in path.parts:
+        head = config.model.panoptic_head
+        assert head.num_things_classes == config.model.panoptic_fusion_head.num_things_classes == count
+        assert head.loss_cls.class_weight == [1.0] * count + [0.1]
+    else:
+        assert config.model.head.num_classes == count
+
+
+@pytest.mark.parametrize('dataset', CLASSES)
+def test_classes_are_in_the_order_of_the_labels_that_a_converter_writes(dataset: str):
+    files = [*(ROOT / 'datasets/us43d').glob('*.py'), *(ROOT / 'datasets/classification').glob('*.py')]
+    (spec,) = (spec for spec in map(load_spec, files) if spec.name == dataset)
+    assert spec.classes == CLASSES[dataset]
 
 
 @pytest.mark.parametrize('path', CASES)
@@ -148,18 +206,11 @@ def test_runs(path: Path, folder: Path, tmp_path: Path):
     assert all(after[key].requires_grad for key in changed)
     assert (tmp_path / 'work' / 'iter_2.pth').is_file()
     scores = runner.test()
-    wanted = (
-        {'coco/segm_mAP', 'coco/bbox_mAP'}
-        if 'segmentation' in path.parts
-        else {
-            f'classification/{key}'
-            for key in ('precision', 'recall', 'f1', 'auc', 'balanced_accuracy', 'ece')
-        }
-    )
-    assert wanted <= set(scores)
+    (task,) = FIGURES.keys() & set(path.parts)
+    assert FIGURES[task] <= set(scores)
     assert all(np.isfinite(value) for value in scores.values())
-    if 'classification' in path.parts:
-        assert list((tmp_path / 'work').rglob('classification_confusion_*.png'))
+    if task in PICTURES:
+        assert list((tmp_path / 'work').rglob(f'{PICTURES[task]}_*.png'))
 
 
 def spy(runner: Runner, weights: dict[str, torch.Tensor], parameters: dict[str, torch.Tensor]):
@@ -281,6 +332,41 @@ def test_another_number_of_classes_is_refused(path: str, folder: Path, tmp_path:
         config.model.panoptic_head.num_things_classes = 3
         config.model.panoptic_head.loss_cls.class_weight = [1.0] * 3 + [0.1]
     with pytest.raises(ConfigError, match='is 3, but the train data have 2 classes'):
+        Runner.from_cfg(config).train()
+
+
+@pytest.mark.parametrize(
+    ('text', 'message'),
+    [
+        (
+            '{0} 3\n{1} 0\n',
+            r"train\.txt, line 1: '3' is no class of the config \(0 Normal, 1 Benign, 2 Malignant\)",
+        ),
+        ('{0} 1\n{1} 1\n', r'train\.txt: all 2 images are of one class'),
+        ('{0} 0\nimages/gone.png 1\n', r'train\.txt: 1 of 2 images are not on disk \(.*gone\.png\)'),
+        ('', r'train\.txt: the list is empty'),
+        (None, r'train\.txt: the list of images and classes cannot be read'),
+    ],
+)
+def test_a_list_that_cannot_be_used_stops_the_run(
+    text: str | None, message: str, folder: Path, tmp_path: Path
+):
+    path = ROOT / 'configs' / DOWNSTREAM / 'classification/AUL/UltraSam.py'
+    config = small_config(path, folder, tmp_path / 'work')
+    data = config.train_dataloader.dataset
+    names = [line.split()[0] for line in (Path(data.data_root) / data.ann_file).read_text().splitlines()]
+    data.ann_file = str(tmp_path / 'train.txt')
+    if text is not None:
+        Path(data.ann_file).write_text(text.format(*names))
+    with pytest.raises(AnnotationError, match=message):
+        Runner.from_cfg(config).train()
+
+
+def test_another_number_of_values_is_refused(folder: Path, tmp_path: Path):
+    path = ROOT / 'configs' / DOWNSTREAM / 'regression/simulated/nano.py'
+    config = small_config(path, folder, tmp_path / 'work')
+    config.model.head.update(mean=[1.0, 2.0], std=[1.0, 1.0])
+    with pytest.raises(ConfigError, match=r'the data have 1 values an image, model\.head 2'):
         Runner.from_cfg(config).train()
 
 

@@ -5,6 +5,7 @@ import pytest
 
 from ultrasam.errors import ConfigError
 from ultrasam.evaluation.classification import (
+    average_precision,
     confusion_matrix,
     decision_matrix,
     multi_label_figures,
@@ -45,6 +46,27 @@ def test_auc_is_that_of_all_pairs():
     assert np.isnan(roc_auc(scores, np.ones(30, bool)))
 
 
+def brute_average_precision(scores: np.ndarray, truth: np.ndarray) -> float:
+    """Precision times the step of recall, from the highest threshold down."""
+    area = recall = 0.0
+    for threshold in sorted(set(scores.tolist()), reverse=True):
+        predicted = scores >= threshold
+        reached = (truth & predicted).sum() / truth.sum()
+        area += (reached - recall) * (truth & predicted).sum() / predicted.sum()
+        recall = reached
+    return area
+
+
+def test_average_precision_is_the_area_below_the_curve():
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        scores = rng.integers(0, 6, 30) / 5
+        truth = rng.random(30) < 0.4
+        assert average_precision(scores, truth) == pytest.approx(brute_average_precision(scores, truth))
+    assert average_precision(scores, np.ones(30, bool)) == 1.0
+    assert np.isnan(average_precision(scores, np.zeros(30, bool)))
+
+
 def test_always_the_majority_scores_what_it_deserves():
     # 731 of 1,000, as in a public set of nodules
     labels = np.array([0] * 269 + [1] * 731)
@@ -78,6 +100,8 @@ def test_several_classes_an_image():
     assert figures.accuracy == 0.5
     assert figures.balanced_accuracy == 0.75
     assert figures.per_class.auc.tolist() == [1.0, brute_auc(scores[:, 1], truth[:, 1])]
+    assert figures.per_class.average_precision.tolist() == pytest.approx([1.0, (1 / 2 + 2 / 3) / 2])
+    assert figures.average_precision == pytest.approx((1 + 7 / 12) / 2)
     assert decision_matrix(truth, scores >= 0.5).tolist() == [[2, 0, 0, 2], [1, 1, 1, 1]]
 
 

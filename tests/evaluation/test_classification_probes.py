@@ -143,6 +143,15 @@ def test_adapters_without_training_are_refused(folder: Path, tmp_path: Path):
     init_default_scope('mmdet')
 
 
+@pytest.mark.parametrize('task', ['classification', 'regression'])
+def test_images_without_one_class_are_refused(task: str, folder: Path, tmp_path: Path):
+    path = CONFIGS.parent / task / 'simulated/nano.py'
+    small_config(path, folder, tmp_path / 'work').dump(str(tmp_path / 'small.py'))
+    with pytest.raises(ConfigError, match=r'frame_\d+\.png: a probe takes images of one class each'):
+        features_of_config(tmp_path / 'small.py', device='cpu')
+    init_default_scope('mmdet')
+
+
 def test_another_kind_of_config_is_refused():
     with pytest.raises(ConfigError, match='no config of a classifier'):
         features_of_config(ROOT / 'configs/UltraSAM/UltraSAM_full/UltraSAM_box_refine.py')

@@ -23,6 +23,7 @@ class ClassFigures:
         f1: (C,), 0 where both are.
         specificity: (C,), 0 where every image is of the class.
         auc: (C,), area under the ROC curve; NaN where no image, or every image, is of the class.
+        average_precision: (C,), area under the curve of precision by recall; NaN where no image is of the class.
     """
 
     support: np.ndarray
@@ -31,6 +32,7 @@ class ClassFigures:
     f1: np.ndarray
     specificity: np.ndarray
     auc: np.ndarray
+    average_precision: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,7 @@ class Figures:
         recall: likewise.
         f1: likewise, macro F1.
         auc: mean over the classes that have one; NaN where none has.
+        average_precision: likewise, often called mAP.
         accuracy: share of the images whose classes are all right.
         balanced_accuracy: mean recall over the classes that have images; with several classes an image, mean of
             recall and specificity over the classes that have both.
@@ -53,6 +56,7 @@ class Figures:
     recall: float
     f1: float
     auc: float
+    average_precision: float
     accuracy: float
     balanced_accuracy: float
     ece: float
@@ -150,13 +154,18 @@ def multi_label_figures(scores: np.ndarray, truth: np.ndarray, threshold: float 
 
 
 def _class_means(figures: ClassFigures) -> dict[str, float]:
-    known = figures.auc[np.isfinite(figures.auc)]
     return dict(
         precision=float(figures.precision.mean()),
         recall=float(figures.recall.mean()),
         f1=float(figures.f1.mean()),
-        auc=float(known.mean()) if known.size else float('nan'),
+        auc=_mean_of_known(figures.auc),
+        average_precision=_mean_of_known(figures.average_precision),
     )
+
+
+def _mean_of_known(values: np.ndarray) -> float:
+    known = values[np.isfinite(values)]
+    return float(known.mean()) if known.size else float('nan')
 
 
 def _per_class(scores: np.ndarray, truth: np.ndarray, predicted: np.ndarray) -> ClassFigures:
@@ -170,7 +179,10 @@ def _per_class(scores: np.ndarray, truth: np.ndarray, predicted: np.ndarray) -> 
         recall=_ratio(hits, support),
         f1=_ratio(2 * hits, support + given),
         specificity=_ratio(right_rest, rest),
-        auc=np.array([roc_auc(scores[:, index], truth[:, index]) for index in range(truth.shape[1])]),
+        auc=np.array([roc_auc(*pair) for pair in zip(scores.T, truth.T, strict=True)]),
+        average_precision=np.array(
+            [average_precision(*pair) for pair in zip(scores.T, truth.T, strict=True)]
+        ),
     )
 
 
@@ -198,6 +210,31 @@ def roc_auc(scores: np.ndarray, truth: np.ndarray) -> float:
         return float('nan')
     ranks = rankdata(scores)[truth].sum()
     return float((ranks - positives * (positives + 1) / 2) / (positives * negatives))
+
+
+def average_precision(scores: np.ndarray, truth: np.ndarray) -> float:
+    """Precision at each score that an image of the class has, averaged over those images.
+
+    Images of equal score are predicted together, as scikit-learn does it.
+
+    Args:
+        scores: (N,), float.
+        truth: (N,), bool.
+
+    Returns:
+        NaN where none is of the class.
+
+    Example:
+        >>> round(average_precision(np.array([0.1, 0.4, 0.4, 0.8]), np.array([False, False, True, True])), 4)
+        0.8333
+    """
+    if not truth.any():
+        return float('nan')
+    # with each image of the class, all images that score as high are predicted
+    wanted = scores[truth]
+    predicted = len(scores) - np.searchsorted(np.sort(scores), wanted, side='left')
+    right = len(wanted) - np.searchsorted(np.sort(wanted), wanted, side='left')
+    return float((right / predicted).mean())
 
 
 def confusion_matrix(labels: np.ndarray, predicted: np.ndarray, count: int) -> np.ndarray:

@@ -117,7 +117,7 @@ def _encode(model: nn.Module, batches: Iterable[Any]) -> FeatureTable:
         data = wrapped.data_preprocessor(batch, False)
         features.append(wrapped.extract_feat(data['inputs'])[-1].float().cpu().numpy())
         for sample in data['data_samples']:
-            if sample.gt_label.numel() != 1:
+            if 'gt_label' not in sample or sample.gt_label.numel() != 1:
                 raise ConfigError(f'{sample.img_path}: a probe takes images of one class each')
             labels.append(int(sample.gt_label))
             names.append(str(sample.img_path))

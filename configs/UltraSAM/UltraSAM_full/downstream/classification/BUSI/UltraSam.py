@@ -1,0 +1,5 @@
+"""A classifier on the encoder of UltraSam, on BUSI."""
+
+_base_ = './SAM.py'
+
+model = dict(backbone=dict(init_cfg=dict(checkpoint='weights/UltraSam.pth')))

@@ -1,0 +1,5 @@
+"""A classifier on UltraSam's encoder with LoRA, on POCUS."""
+
+_base_ = './lora.py'
+
+model = dict(backbone=dict(base_checkpoint='weights/UltraSam.pth'))

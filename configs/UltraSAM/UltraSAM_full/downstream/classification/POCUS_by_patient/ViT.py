@@ -1,0 +1,10 @@
+"""A classifier on a ViT-B from ImageNet, on POCUS by patient."""
+
+_base_ = [
+    '../../../../../_base_/models/downstream_classifier_vit.py',
+    '../../../../../_base_/datasets/downstream_classification_pocus_by_patient.py',
+    '../../../../../_base_/schedules/downstream_classification_2k.py',
+    '../../../../../_base_/runtime/downstream_classification.py',
+]
+
+model = dict(head=dict(num_classes=3))

@@ -1,0 +1,10 @@
+"""A classifier on SAM's encoder with Medical SAM adapters, on POCUS by patient."""
+
+_base_ = [
+    '../../../../../_base_/models/downstream_classifier_med_sa.py',
+    '../../../../../_base_/datasets/downstream_classification_pocus_by_patient.py',
+    '../../../../../_base_/schedules/downstream_classification_2k.py',
+    '../../../../../_base_/runtime/downstream_classification.py',
+]
+
+model = dict(head=dict(num_classes=3))

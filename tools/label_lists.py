@@ -14,7 +14,11 @@ import argparse
 import sys
 from pathlib import Path
 
-from ultrasam.corpus.image_lists import WrittenList, write_circumference_list, write_structure_list
+from ultrasam.corpus.classification.structure_lists import (
+    WrittenList,
+    write_circumference_list,
+    write_structure_list,
+)
 from ultrasam.errors import UltraSamError
 
 LISTS = ('structures', 'circumference')

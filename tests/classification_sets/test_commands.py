@@ -11,7 +11,7 @@ import pytest
 from tests.classification_sets.test_faults import run
 from tests.classification_sets.test_sweep import DESCRIPTIONS, ROOT, build, convert
 from tests.corpus.test_descriptions import faults
-from ultrasam.corpus.class_catalogue import class_catalogue_text
+from ultrasam.corpus.classification.catalogue import class_catalogue_text
 from ultrasam.corpus.errors import EXIT_USAGE
 from ultrasam.corpus.layout import open_corpus
 from ultrasam.corpus.loading import list_descriptions, load_spec

@@ -16,7 +16,7 @@ from tests.corpus.raw_trees.common import save, speckle, write
 from tests.corpus.test_sweep import digests
 from ultrasam.cli.class_sets import accept_terms
 from ultrasam.cli.convert import run_all, run_description
-from ultrasam.corpus.class_spec import TermsError
+from ultrasam.corpus.classification.spec import TermsError
 from ultrasam.corpus.engine import Options, convert_dataset
 from ultrasam.corpus.errors import EXIT_DATA, EXIT_USAGE, DataFaultsError, IntegrityError, exit_code_of
 from ultrasam.corpus.loading import load_spec

@@ -10,8 +10,8 @@ import pytest
 
 from tests.classification_sets.test_sweep import spec_of
 from ultrasam.corpus import Derived, DrawnParts
-from ultrasam.corpus.class_parts import choose_parts, shuffled_units
-from ultrasam.corpus.class_spec import ClassificationSpec
+from ultrasam.corpus.classification.parts import choose_parts, shuffled_units
+from ultrasam.corpus.classification.spec import ClassificationSpec
 from ultrasam.corpus.errors import DataFaultsError
 from ultrasam.corpus.patterns import fill
 from ultrasam.errors import ConfigError, InputError

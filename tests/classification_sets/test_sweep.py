@@ -14,7 +14,7 @@ from PIL import Image
 
 from tests.corpus.raw_trees.common import Picture, Tree
 from tests.corpus.test_sweep import digests, laid_out_otherwise
-from ultrasam.corpus.class_spec import PARTS, ClassificationSpec
+from ultrasam.corpus.classification.spec import PARTS, ClassificationSpec
 from ultrasam.corpus.engine import Options, Report, convert_dataset
 from ultrasam.corpus.loading import list_descriptions, load_spec
 from ultrasam.corpus.manifest import verify_dataset

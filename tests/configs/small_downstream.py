@@ -15,7 +15,7 @@ from tests.configs.small import PUBLISHED_ROOT, name, parsed
 from tests.corpus.tools.tiny import coco, write_dataset
 from tests.golden import ROOT
 from tests.models.test_properties import SIZE, TINY, tiny_model
-from ultrasam.corpus.image_lists import write_circumference_list, write_structure_list
+from ultrasam.corpus.classification.structure_lists import write_circumference_list, write_structure_list
 from ultrasam.corpus.splits import split_corpus
 from ultrasam.simulation import CATEGORIES, FrameOrder, SimulationSettings, write_frames
 

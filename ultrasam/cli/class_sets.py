@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping
 from typing import TextIO
 
-from ultrasam.corpus.class_spec import ClassificationSpec, check_terms
+from ultrasam.corpus.classification.spec import ClassificationSpec, check_terms
 from ultrasam.corpus.spec import DatasetSpec
 
 _ANSWER = 'accept'

@@ -152,7 +152,7 @@ def _specs(folder: Path) -> dict[str, DatasetSpec]:
 
 def _readme(folder: Path, classification: Path | None, which: Sequence[str]) -> int:
     from ultrasam.corpus.catalogue import catalogue_text
-    from ultrasam.corpus.class_catalogue import class_catalogue_text
+    from ultrasam.corpus.classification.catalogue import class_catalogue_text
 
     if which and (list(which) != ['classification'] or classification is None):
         raise ConfigError(f"readme {' '.join(which)}: give nothing more, or 'classification'")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ultrasam.corpus.class_spec import ClassificationSpec, ClassLists, Derived, DrawnParts
+from ultrasam.corpus.classification.spec import ClassificationSpec, ClassLists, Derived, DrawnParts
 from ultrasam.corpus.spec import Category, DatasetSpec, Expected, Instances, Rows, Split, Table
 from ultrasam.corpus.words import (
     ArrayFiles,

@@ -21,11 +21,11 @@ from pathlib import Path
 from typing import Any
 
 from ultrasam.atomic import locked, publish_folder, sweep
-from ultrasam.corpus.class_files import Content, class_content
-from ultrasam.corpus.class_spec import ClassificationSpec, check_terms
+from ultrasam.corpus.classification.corpus_lists import CLASSES
+from ultrasam.corpus.classification.files import Content, class_content
+from ultrasam.corpus.classification.spec import ClassificationSpec, check_terms
 from ultrasam.corpus.coco import build_coco, coco_text, number_frames
 from ultrasam.corpus.errors import DataFaultsError, EnvironmentFault, Fault
-from ultrasam.corpus.image_classes import CLASSES
 from ultrasam.corpus.journal import Journal, remove_finished
 from ultrasam.corpus.loading import load_spec
 from ultrasam.corpus.manifest import (

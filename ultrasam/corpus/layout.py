@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from ultrasam.corpus.class_files import TABLE
+from ultrasam.corpus.classification.files import TABLE
 from ultrasam.corpus.manifest import MANIFEST
 from ultrasam.errors import AnnotationError, ConfigError, InputError
 

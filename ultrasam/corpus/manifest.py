@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ultrasam.corpus.class_files import TABLE, check_class_files
+from ultrasam.corpus.classification.files import TABLE, check_class_files
 from ultrasam.corpus.coco import check_coco
 from ultrasam.corpus.errors import IntegrityError
 from ultrasam.corpus.spec import DatasetSpec

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ultrasam.atomic import publish_file
-from ultrasam.corpus.class_files import TABLE
+from ultrasam.corpus.classification.files import TABLE
 from ultrasam.corpus.manifest import MANIFEST
 
 _COLOURS = ((0, 158, 115), (230, 159, 0), (86, 180, 233), (213, 94, 0), (204, 121, 167), (240, 228, 66))

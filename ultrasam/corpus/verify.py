@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ultrasam.corpus.agnostic import OBJECT
-from ultrasam.corpus.class_list_checks import list_faults, listed_images
+from ultrasam.corpus.classification.checks import list_faults, listed_images
 from ultrasam.corpus.coco_files import CocoContent, read_coco, stream_records
 from ultrasam.corpus.errors import UnsafeNameError
 from ultrasam.corpus.image_files import ImageFacts, ImageFolder

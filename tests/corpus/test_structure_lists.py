@@ -9,7 +9,11 @@ import pytest
 
 from tests.commands.runs import run
 from tests.golden import ROOT
-from ultrasam.corpus.image_lists import circumference, write_circumference_list, write_structure_list
+from ultrasam.corpus.classification.structure_lists import (
+    circumference,
+    write_circumference_list,
+    write_structure_list,
+)
 from ultrasam.errors import AnnotationError, OutputError
 from ultrasam.simulation import CATEGORIES, FrameOrder, SimulationSettings, simulate_frame, write_frames
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ultrasam.corpus.class_spec import PARTS, ClassificationSpec, ClassLists, DrawnParts
+from ultrasam.corpus.classification.spec import PARTS, ClassificationSpec, ClassLists, DrawnParts
 from ultrasam.corpus.errors import DataFaultsError, Fault
 from ultrasam.corpus.partition import Unit, choose_validation, rank_of
 

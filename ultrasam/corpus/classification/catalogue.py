@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ultrasam.corpus.class_spec import ClassificationSpec, ClassLists
+from ultrasam.corpus.classification.spec import ClassificationSpec, ClassLists
 from ultrasam.corpus.spec import DatasetSpec
 
 _HEAD = """# Sets of classified images

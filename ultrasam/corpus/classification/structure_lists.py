@@ -12,8 +12,8 @@ from typing import Any
 from scipy.special import ellipe
 
 from ultrasam.atomic import publish_bytes
+from ultrasam.corpus.classification.corpus_lists import spelled
 from ultrasam.corpus.coco_files import CocoContent, read_coco
-from ultrasam.corpus.image_classes import spelled
 from ultrasam.errors import AnnotationError
 
 

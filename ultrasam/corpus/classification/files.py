@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ultrasam.corpus.class_spec import PARTS, ClassificationSpec
+from ultrasam.corpus.classification.spec import PARTS, ClassificationSpec
 from ultrasam.corpus.errors import IntegrityError
 
 if TYPE_CHECKING:
-    from ultrasam.corpus.class_parts import PartsReport
+    from ultrasam.corpus.classification.parts import PartsReport
 
 TABLE = 'annotations/images.csv'
 NAMES = 'annotations/classes.txt'
@@ -70,7 +70,7 @@ def class_content(spec: ClassificationSpec, records: Sequence[dict[str, Any]]) -
         DataFaultsError: a subject is in several parts of a split that is described to keep them apart.
     """
     # numpy is not loaded by those who only check
-    from ultrasam.corpus.class_parts import choose_parts
+    from ultrasam.corpus.classification.parts import choose_parts
 
     reports = choose_parts(spec, records)
     facts: dict[str, Any] = {'classes': list(spec.classes), 'lists': _lists_of_manifest(spec, reports)}

@@ -6,8 +6,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
-from ultrasam.corpus.coco_files import CocoContent
-from ultrasam.corpus.image_classes import (
+from ultrasam.corpus.classification.corpus_lists import (
     CLASSES,
     LISTS,
     NO_CLASS,
@@ -16,6 +15,7 @@ from ultrasam.corpus.image_classes import (
     read_image_classes,
     spelled,
 )
+from ultrasam.corpus.coco_files import CocoContent
 from ultrasam.corpus.layout import DatasetFolder
 from ultrasam.errors import AnnotationError
 

@@ -1,0 +1,1 @@
+"""Lists of images and their classes: of data sets for classifiers, and of the corpus."""

@@ -1,8 +1,13 @@
-"""Simulate an annotated ultrasound dataset from a seed.
+"""Simulate an annotated ultrasound dataset from a seed; with --lesions one for classification.
+
+--lesions diagnosis: benign- and malignant-like lesions, which differ by margin, texture and what lies behind them.
+--lesions kinds: six kinds of cysts and masses. A list of the classes of the frames, image_classes.txt, is written too.
 
 Examples:
     python tools/simulate.py --out work_dirs/phantoms --frames 1000 --seed 7
     python tools/simulate.py --out work_dirs/large --frames 200 --seed 8 --size 480 960 --jobs 4
+    python tools/simulate.py --out work_dirs/diagnosis --frames 600 --seed 9 --lesions diagnosis
+    python tools/simulate.py --out work_dirs/kinds --frames 600 --seed 9 --lesions kinds --most-lesions 3
 """
 
 from __future__ import annotations
@@ -14,7 +19,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from ultrasam.errors import UltraSamError
-from ultrasam.simulation import write_coco_dataset
+from ultrasam.simulation import LESION_SETS, write_coco_dataset
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -33,6 +38,14 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         metavar='PX',
         help='long side in pixels, or the smallest and the largest to draw from (default: 256)',
     )
+    parser.add_argument(
+        '--lesions',
+        choices=tuple(LESION_SETS),
+        help='show lesions of these classes, and annotate nothing else',
+    )
+    parser.add_argument(
+        '--most-lesions', type=int, default=1, help='lesions of a frame at most, with --lesions (default: 1)'
+    )
     parser.add_argument('--jobs', type=int, default=2, help='number of processes (default: 2)')
     options = parser.parse_args(arguments)
     if len(options.size) > 2:
@@ -50,6 +63,8 @@ def main(arguments: list[str] | None = None) -> int:
                 options.frames,
                 options.seed,
                 size=(options.size[0], options.size[-1]),
+                lesions=options.lesions,
+                most_lesions=options.most_lesions,
                 jobs=options.jobs,
                 progress=lambda done, _: bar.update(done - bar.n),
             )

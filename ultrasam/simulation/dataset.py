@@ -40,16 +40,25 @@ def frame_seed(dataset_seed: int, index: int) -> int:
     return int(words[0]) << 64 | int(words[1])
 
 
-def dataset_orders(num_frames: int, seed: int, *, size: int | tuple[int, int] = 256) -> list[FrameOrder]:
+def dataset_orders(
+    num_frames: int,
+    seed: int,
+    *,
+    size: int | tuple[int, int] = 256,
+    lesions: str | None = None,
+    most_lesions: int = 1,
+) -> list[FrameOrder]:
     """The frames of a dataset.
 
     Args:
         num_frames: How many.
         seed: Seed of the dataset.
         size: Long side in pixels, or the smallest and largest long side to draw from.
+        lesions: A set of classes of lesions, see :class:`SimulationSettings`.
+        most_lesions: How many of them a frame shows at most.
 
     Raises:
-        ConfigError: If there is nothing to make, the seed is negative or the size makes no sense.
+        ConfigError: If there is nothing to make, the seed is negative or an argument makes no sense.
     """
     if num_frames < 1 or seed < 0:
         raise ConfigError(
@@ -62,7 +71,8 @@ def dataset_orders(num_frames: int, seed: int, *, size: int | tuple[int, int] = 
     for index in range(num_frames):
         own = frame_seed(seed, index)
         side = low + own % (high - low + 1)
-        orders.append(FrameOrder(own, SimulationSettings(size=side)))
+        settings = SimulationSettings(size=side, lesions=lesions, most_lesions=most_lesions)
+        orders.append(FrameOrder(own, settings))
     return orders
 
 
@@ -72,16 +82,22 @@ def write_coco_dataset(
     seed: int,
     *,
     size: int | tuple[int, int] = 256,
+    lesions: str | None = None,
+    most_lesions: int = 1,
     jobs: int = 1,
     progress: Progress | None = None,
 ) -> Path:
     """Simulate a dataset: ``out_dir/images/*.png`` and ``out_dir/annotations.json``.
 
+    With ``lesions`` there is also ``out_dir/image_classes.txt``, see :func:`class_list`.
+
     Args:
         out_dir: A folder that does not exist yet; it appears only when it is complete.
         num_frames: How many frames.
-        seed: Seed of the dataset; the result depends on it, ``num_frames`` and ``size`` alone.
+        seed: Seed of the dataset; the result depends on it and on the arguments up to ``most_lesions`` alone.
         size: Long side in pixels, or the smallest and largest long side to draw from.
+        lesions: A set of classes of lesions, see :class:`SimulationSettings`.
+        most_lesions: How many of them a frame shows at most.
         jobs: Number of processes.
         progress: Told about each finished frame.
 
@@ -92,9 +108,8 @@ def write_coco_dataset(
         ConfigError: If ``out_dir`` exists or an argument makes no sense.
         UltraSamError: If an image cannot be written.
     """
-    return write_frames(
-        Path(out_dir), dataset_orders(num_frames, seed, size=size), jobs=jobs, progress=progress
-    )
+    orders = dataset_orders(num_frames, seed, size=size, lesions=lesions, most_lesions=most_lesions)
+    return write_frames(Path(out_dir), orders, jobs=jobs, progress=progress)
 
 
 def write_frames(
@@ -118,7 +133,8 @@ def write_frames(
         The path of the annotation file.
 
     Raises:
-        ConfigError: If ``out_dir`` exists, ``jobs`` is below 1 or there are no frames to make.
+        ConfigError: If ``out_dir`` exists, ``jobs`` is below 1, there are no frames to make, or their lesions are of
+            different sets of classes.
         UltraSamError: If an image cannot be written.
     """
     if out_dir.exists():
@@ -127,6 +143,12 @@ def write_frames(
         raise ConfigError(
             f'jobs={jobs} for {len(orders)} frames: at least one process and one frame are needed.'
         )
+    sets = {order.settings.lesions for order in orders}
+    if len(sets) > 1:
+        raise ConfigError(
+            f'lesions={sorted(map(str, sets))}: the frames of a dataset share one set of classes.'
+        )
+    categories = orders[0].settings.categories
     out_dir.parent.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(prefix=f'.{out_dir.name}.', suffix='.tmp', dir=out_dir.parent))
     try:
@@ -138,8 +160,11 @@ def write_frames(
                 records.append(record)
                 if progress is not None:
                     progress(len(records), len(orders))
-        text = json.dumps(_coco(records), separators=(',', ':'), sort_keys=True)
+        coco = _coco(records, categories)
+        text = json.dumps(coco, separators=(',', ':'), sort_keys=True)
         (scratch / 'annotations.json').write_text(text + '\n', encoding='utf-8')
+        if sets != {None}:
+            (scratch / 'image_classes.txt').write_text(class_list(coco), encoding='utf-8')
         scratch.chmod(0o755)
         scratch.rename(out_dir)
     except BaseException:
@@ -179,10 +204,12 @@ def _write_one(folder: Path, compression: int, numbered: tuple[int, FrameOrder])
     if not done:
         raise UltraSamError(f'{name} could not be encoded as PNG.')
     (folder / name).write_bytes(data.tobytes())
-    return coco_record(index, name, frame)
+    return coco_record(index, name, frame, order.settings.categories)
 
 
-def coco_record(index: int, file_name: str, frame: SimulatedFrame) -> dict[str, Any]:
+def coco_record(
+    index: int, file_name: str, frame: SimulatedFrame, categories: Sequence[str] = CATEGORIES
+) -> dict[str, Any]:
     """The COCO image entry of a frame, with its annotations (still without ids) under ``annotations``."""
     height, width = frame.image.shape[:2]
     annotations = []
@@ -191,7 +218,7 @@ def coco_record(index: int, file_name: str, frame: SimulatedFrame) -> dict[str, 
         annotations.append(
             {
                 'image_id': index + 1,
-                'category_id': CATEGORIES.index(category) + 1,
+                'category_id': categories.index(category) + 1,
                 'iscrowd': 0,
                 'area': int(coco_mask.area(rle)),
                 'bbox': [float(value) for value in coco_mask.toBbox(rle)],
@@ -210,7 +237,26 @@ def coco_record(index: int, file_name: str, frame: SimulatedFrame) -> dict[str, 
     }
 
 
-def _coco(records: list[dict[str, Any]]) -> dict[str, Any]:
+def class_list(coco: dict[str, Any]) -> str:
+    """List the classes of each frame: a line with its file name, a blank and the index of its class.
+
+    Classes are counted from 0 in the order of the categories. A frame with several has their indices joined by commas,
+    a list that ``ClassListDataset`` reads with ``multi_label``.
+
+    Args:
+        coco: The dataset; file names are relative to its folder of images.
+    """
+    place = {category['id']: index for index, category in enumerate(coco['categories'])}
+    found: dict[int, set[int]] = {image['id']: set() for image in coco['images']}
+    for annotation in coco['annotations']:
+        found[annotation['image_id']].add(place[annotation['category_id']])
+    return ''.join(
+        f'{image["file_name"]} {",".join(str(index) for index in sorted(found[image["id"]]))}\n'
+        for image in coco['images']
+    )
+
+
+def _coco(records: list[dict[str, Any]], categories: Sequence[str]) -> dict[str, Any]:
     """Assemble a COCO dictionary and number the annotations."""
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
@@ -228,6 +274,6 @@ def _coco(records: list[dict[str, Any]]) -> dict[str, Any]:
         'annotations': annotations,
         'categories': [
             {'id': number, 'name': name, 'supercategory': 'structure'}
-            for number, name in enumerate(CATEGORIES, start=1)
+            for number, name in enumerate(categories, start=1)
         ],
     }

@@ -64,6 +64,14 @@ def _add_debris(build: SceneBuilder, outline: RadialOutline, spot: Spot, echo_db
 
 
 _MARGINS = ('smooth', 'lobulated', 'irregular', 'spiculated', 'indistinct')
+MARGIN_WAVES: dict[str, tuple[float, tuple[int, int], float]] = {
+    'smooth': (0.04, (2, 4), 1.0),
+    'lobulated': (0.09, (3, 6), 0.6),
+    'irregular': (0.14, (2, 12), 1.1),
+    'spiculated': (0.10, (2, 10), 1.1),
+    'indistinct': (0.10, (2, 8), 1.0),
+}
+"""By margin: strength, lowest and highest order, and decay of the waves of an outline."""
 _MARGIN_POINTS = {'smooth': 0, 'lobulated': 1, 'irregular': 2, 'spiculated': 3, 'indistinct': 1}
 
 
@@ -73,14 +81,7 @@ def _mass_outline(build: SceneBuilder, spot: Spot, margin: str) -> tuple[RadialO
     taller = margin != 'smooth' and rng.random() < 0.4
     elongation = rng.uniform(1.05, 1.9)
     angle = rng.normal(np.pi / 2 if taller else 0.0, 0.3)
-    waves = {
-        'smooth': (0.04, (2, 4), 1.0),
-        'lobulated': (0.09, (3, 6), 0.6),
-        'irregular': (0.14, (2, 12), 1.1),
-        'spiculated': (0.10, (2, 10), 1.1),
-        'indistinct': (0.10, (2, 8), 1.0),
-    }
-    waviness, orders, decay = waves[margin]
+    waviness, orders, decay = MARGIN_WAVES[margin]
     outline = wavy_outline(
         rng,
         spot.centre,
@@ -134,7 +135,7 @@ def add_solid_mass(build: SceneBuilder, spot: Spot, *, annotated: bool = True) -
         build.canvas.add_lines(rng, body, gain_db=rng.uniform(4, 10), cells=rng.uniform(3, 7), width=0.15)
     calcified = rng.random() < 0.2
     if calcified:
-        _add_specks(build, body, int(rng.integers(3, 14)))
+        add_specks(build, body, int(rng.integers(3, 14)))
     points = (
         _MARGIN_POINTS[margin]
         + int(posterior == 'shadow')
@@ -153,7 +154,7 @@ def add_solid_mass(build: SceneBuilder, spot: Spot, *, annotated: bool = True) -
         )
 
 
-def _add_specks(build: SceneBuilder, body: RadialOutline, count: int) -> None:
+def add_specks(build: SceneBuilder, body: RadialOutline, count: int) -> None:
     """Small bright calcifications."""
     for _ in range(count):
         spot = point_inside(build, body, 0.7)
@@ -189,7 +190,7 @@ def add_complex_mass(build: SceneBuilder, spot: Spot, *, annotated: bool = True)
         ),
     )
     nodules = int(rng.integers(1, 4)) if mostly_solid or rng.random() < 0.7 else 0
-    _add_parts(build, outline, spot, nodules, echo_db=fluid_db if mostly_solid else solid_db)
+    add_parts(build, outline, spot, nodules, echo_db=fluid_db if mostly_solid else solid_db)
     septa = not mostly_solid and (nodules == 0 or rng.random() < 0.5)
     if septa:
         build.canvas.add_lines(
@@ -208,9 +209,7 @@ def add_complex_mass(build: SceneBuilder, spot: Spot, *, annotated: bool = True)
         )
 
 
-def _add_parts(
-    build: SceneBuilder, outline: RadialOutline, spot: Spot, count: int, *, echo_db: float
-) -> None:
+def add_parts(build: SceneBuilder, outline: RadialOutline, spot: Spot, count: int, *, echo_db: float) -> None:
     """Solid nodules in fluid, or fluid spaces in a solid mass."""
     rng = build.rng
     for _ in range(count):

@@ -18,7 +18,13 @@ from ultrasam.simulation.tissue import Layer, paint_layers
 
 
 def paint_breast(build: SceneBuilder) -> None:
-    """Skin, fat lobules, bright gland, chest muscle; cysts and masses."""
+    """A breast with cysts and masses."""
+    paint_breast_tissue(build)
+    scatter(build, [add_solid_mass, add_cyst, add_complex_mass], (0.62, 0.25, 0.13), depths=(0.15, 0.75))
+
+
+def paint_breast_tissue(build: SceneBuilder) -> None:
+    """Skin, fat lobules, bright gland, chest muscle."""
     rng = build.rng
     gland_top = rng.uniform(0.12, 0.42)
     muscle_top = rng.uniform(0.72, 1.0)
@@ -46,7 +52,6 @@ def paint_breast(build: SceneBuilder) -> None:
         ],
     )
     unsettle(build, int(rng.integers(0, 4)))
-    scatter(build, [add_solid_mass, add_cyst, add_complex_mass], (0.62, 0.25, 0.13), depths=(0.15, 0.75))
 
 
 def paint_neck(build: SceneBuilder) -> None:
@@ -135,6 +140,17 @@ def paint_nerve(build: SceneBuilder) -> None:
 
 def paint_phantom(build: SceneBuilder) -> None:
     """Any tissue with any structures: breaks the tie between anatomy and structure."""
+    paint_any_tissue(build)
+    scatter(
+        build,
+        [add_solid_mass, add_cyst, add_complex_mass, add_nerve, add_kidney, add_any_vessel, add_follicle],
+        (0.34, 0.18, 0.16, 0.10, 0.07, 0.05, 0.10),
+        depths=(0.1, 0.9),
+    )
+
+
+def paint_any_tissue(build: SceneBuilder) -> None:
+    """Layers of any tissue, sometimes with gas."""
     rng = build.rng
     textures = [
         tissue.plain(rng.uniform(-3, 3)),
@@ -162,9 +178,3 @@ def paint_phantom(build: SceneBuilder) -> None:
         tissue.paint_gas(
             rng, build.canvas, rng.uniform(0.2, 0.8), rng.uniform(-0.9, 0.9), rng.uniform(0.05, 0.3)
         )
-    scatter(
-        build,
-        [add_solid_mass, add_cyst, add_complex_mass, add_nerve, add_kidney, add_any_vessel, add_follicle],
-        (0.34, 0.18, 0.16, 0.10, 0.07, 0.05, 0.10),
-        depths=(0.1, 0.9),
-    )

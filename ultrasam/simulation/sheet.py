@@ -27,7 +27,12 @@ _COLOURS = np.array(
 
 
 def contact_sheet(
-    frames: Sequence[SimulatedFrame], *, columns: int = 5, tile: int = 256, outlines: bool = True
+    frames: Sequence[SimulatedFrame],
+    *,
+    columns: int = 5,
+    tile: int = 256,
+    outlines: bool = True,
+    categories: Sequence[str] = CATEGORIES,
 ) -> np.ndarray:
     """Lay frames out in rows.
 
@@ -36,21 +41,23 @@ def contact_sheet(
         columns: Tiles a row.
         tile: Side of a tile in pixels; frames are shrunk or grown to fit.
         outlines: Whether to draw the edge of each mask in the colour of its category.
+        categories: What structures of the frames may be called.
 
     Returns:
         ``(rows * tile, columns * tile, 3)`` RGB, uint8.
     """
-    return tile_sheet([_tile_picture(frame, tile, outlines) for frame in frames], columns=columns, tile=tile)
+    colours = dict(zip(categories, _COLOURS, strict=False)) if outlines else None
+    return tile_sheet([_tile_picture(frame, tile, colours) for frame in frames], columns=columns, tile=tile)
 
 
-def _tile_picture(frame: SimulatedFrame, side: int, outlines: bool) -> np.ndarray:
+def _tile_picture(frame: SimulatedFrame, side: int, colours: dict[str, np.ndarray] | None) -> np.ndarray:
     """One frame at the size of its tile, RGB."""
     picture = fit_tile(frame.image, side - GAP)
     size = (picture.shape[1], picture.shape[0])
-    if not outlines:
+    if colours is None:
         return picture
     for mask, category in zip(frame.masks, frame.categories, strict=True):
         small = cv2.resize(mask.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST)
         edge = cv2.dilate(small, np.ones((3, 3), np.uint8)) > small
-        picture[edge] = _COLOURS[CATEGORIES.index(category)]
+        picture[edge] = colours[category]
     return picture

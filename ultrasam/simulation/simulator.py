@@ -11,6 +11,8 @@ from ultrasam.simulation.builder import SceneBuilder, Structure
 from ultrasam.simulation.frame import SCENES, SimulatedFrame, SimulationSettings
 from ultrasam.simulation.geometry import FieldOfView, draw_field_of_view
 from ultrasam.simulation.imaging import draw_machine, form_image
+from ultrasam.simulation.labelled_scenes import LABELLED_SCENES, paint_labelled_scene
+from ultrasam.simulation.lesion_classes import LESION_SETS, LesionClass
 from ultrasam.simulation.outlines import Outline
 from ultrasam.simulation.overlays import draw_overlays
 from ultrasam.simulation.scenes import SCENE_TABLE
@@ -38,28 +40,45 @@ def simulate_frame(seed: int, *, settings: SimulationSettings = _DEFAULTS) -> Si
     if seed < 0:
         raise ConfigError(f'seed={seed}: a seed must not be negative.')
     for attempt in range(_ATTEMPTS):
-        frame = _attempt_frame(np.random.Generator(np.random.PCG64([seed, attempt])), settings)
+        rng = np.random.Generator(np.random.PCG64([seed, attempt]))
+        frame = _attempt_frame(rng, settings, _draw_lesions(seed, settings))
         if frame is not None:
             return frame
     raise UltraSamError(f'No structure could be placed for seed={seed} and {settings}; use another seed.')
 
 
-def _attempt_frame(rng: np.random.Generator, settings: SimulationSettings) -> SimulatedFrame | None:
-    """Simulate a frame, or ``None`` where no structure ended up in view."""
-    weights = np.array([SCENE_TABLE[name].weight for name in SCENES])
-    drawn = SCENES[int(rng.choice(len(SCENES), p=weights / weights.sum()))]
+def _draw_lesions(seed: int, settings: SimulationSettings) -> list[LesionClass]:
+    """The classes of the lesions of a frame, which a failed attempt does not draw anew: it would favour some."""
+    if settings.lesions is None:
+        return []
+    rng = np.random.Generator(np.random.PCG64([seed, 0, 1]))
+    classes = LESION_SETS[settings.lesions]
+    count = int(rng.integers(1, settings.most_lesions + 1))
+    return [classes[int(rng.integers(len(classes)))] for _ in range(count)]
+
+
+def _attempt_frame(
+    rng: np.random.Generator, settings: SimulationSettings, lesions: list[LesionClass]
+) -> SimulatedFrame | None:
+    """Simulate a frame, or ``None`` where no structure, or not every lesion, ended up in view."""
+    names = LABELLED_SCENES if lesions else SCENES
+    weights = np.array([SCENE_TABLE[name].weight for name in names])
+    drawn = names[int(rng.choice(len(names), p=weights / weights.sum()))]
     name = settings.scene or drawn
     scene = SCENE_TABLE[name]
     view = draw_field_of_view(rng, scene.probes[int(rng.integers(len(scene.probes)))], settings.size)
     build = SceneBuilder.empty(rng, view)
-    scene.paint(build)
+    if lesions:
+        paint_labelled_scene(build, name, lesions)
+    else:
+        scene.paint(build)
     masks = _visible_masks([_annotate(rng, view, item.outline) for item in build.structures])
     labelled = [
         (item, mask)
         for item, mask in zip(build.structures, masks, strict=True)
         if _is_worth_a_label(item.outline, mask, view)
     ]
-    if not labelled:
+    if not labelled or len(labelled) < len(lesions):
         return None
     machine = draw_machine(rng, build.canvas.grid.shape[0])
     beams, gain_db = form_image(rng, build.canvas, machine)

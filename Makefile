@@ -66,14 +66,7 @@ format: $(STAMP) ## mend style and format where that is safe (seconds)
 	@.venv/bin/ruff format .
 
 bench: $(STAMP) ## measure ours against named peers (several minutes; use a quiet machine)
-	@$(PY) benchmarks/shipped.py
-	@$(PY) benchmarks/corpus.py
-	@$(PY) benchmarks/vit_b.py
-	@$(PY) benchmarks/corpus_tools.py
-	@$(PY) benchmarks/coco_reader.py
-	@$(PY) benchmarks/coco_metric.py
-	@$(PY) benchmarks/near_duplicates.py --frames 60
-	@$(PY) benchmarks/training_step.py --sizes small
+	@$(PY) benchmarks/bench.py
 
 constraints: $(STAMP) ## compile constraints.txt anew from packaging/constraints.in and setup.py (seconds)
 	@.venv/bin/uv pip compile --quiet --universal --upgrade --python-version 3.10 --no-annotate --all-extras \

@@ -1,24 +1,32 @@
-"""Time one step of training, and its memory: plain float32 beside each switch, each in a process of its own.
+"""Time one step of training, and its memory: ours beside plain float32 and each switch, each in a process of its own.
 
 Plain is what the recipe was published with: float32, whole attention maps, nothing recomputed. On a CPU read the
-seconds of processor time, which other work on the machine disturbs least. With a GPU it also measures the batch of
-the published recipe, in images per second and as a share of the peak.
+seconds of the processor, which other work on the machine disturbs least; ViT-B at 1024 px takes minutes a step and
+more than 10 GiB with whole maps. With a GPU the batches of ``--gpu-images`` are measured too, in images per second and
+as a share of the rate of a bf16 matrix product in the same process.
 
 Examples:
   python benchmarks/training_step.py
-  python benchmarks/training_step.py --sizes small --steps 2 --switches plain fused_attention checkpointing
+  python benchmarks/training_step.py --sizes small --steps 2 --switches checkpointing plain
+  python benchmarks/training_step.py --sizes vit_b --switches fused_attention plain
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
+import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+import harness
 import torch
+from machine import products
 from mmdet.registry import MODELS
 from mmdet.structures import DetDataSample
 from mmdet.structures.mask import BitmapMasks
@@ -26,6 +34,7 @@ from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import init_default_scope
 from mmengine.structures import InstanceData
+from tqdm import tqdm
 
 import ultrasam.registry
 from ultrasam.hooks.throughput import peak_memory_gb
@@ -44,8 +53,19 @@ SWITCHES: dict[str, dict] = {
     'fused_adamw': {'optim_wrapper.optimizer.foreach': None, 'optim_wrapper.optimizer.fused': True},
 }
 SWITCHES['all'] = {key: value for options in SWITCHES.values() for key, value in options.items()}
+SWITCHES['all_but_checkpointing'] = {
+    key: value for key, value in SWITCHES['all'].items() if 'checkpoint' not in key
+}
+SWITCHES['least_memory'] = {
+    key: value
+    for switch in ('fused_attention', 'checkpointing', 'checkpointing_decoder')
+    for key, value in SWITCHES[switch].items()
+}
 # the encoder is a ViT with 972 GFLOP an image, the decoder needs 3.62 an instance and pass; backward is twice forward
 FLOP_OF_IMAGE = 3 * (972.08e9 + 2 * 3.62e9)
+# what is measured unless told otherwise; the first is ours
+ON_CPU = ('fused_attention', 'least_memory', 'plain')
+ON_GPU = ('all_but_checkpointing', 'bf16', 'plain')
 SMALL = dict(embed_dims=96, num_layers=4, num_heads=4, feedforward_channels=384, global_attn_indexes=(1, 3))
 
 
@@ -82,84 +102,151 @@ def batch(images: int, side: int) -> dict:
     return dict(inputs=list(noise.to(torch.uint8)), data_samples=samples)
 
 
-def measure(size: str, switch: str, images: int, steps: int) -> dict:
-    """Seconds a step, peak memory in GiB and losses; the first step warms up."""
+def wake(model: torch.nn.Module, wrapper: Any) -> None:
+    """Make the state of the optimizer, which counts for the peak, without a step that moves a weight."""
+    for parameter in model.parameters():
+        if parameter.requires_grad:
+            parameter.grad = torch.zeros_like(parameter)
+    rates = [group['lr'] for group in wrapper.optimizer.param_groups]
+    for group in wrapper.optimizer.param_groups:
+        group['lr'] = 0.0
+    wrapper.optimizer.step()
+    wrapper.optimizer.zero_grad()
+    for group, rate in zip(wrapper.optimizer.param_groups, rates, strict=True):
+        group['lr'] = rate
+
+
+def measure(size: str, switch: str, images: int, steps: int, warm_up: int) -> dict:
+    """Seconds a step, peak memory in GiB without that of the libraries, losses.
+
+    On a GPU also the rate of a bf16 product, FLOP/s.
+    """
+    libraries = resident_gb()
     model, wrapper, side = build(size, switch)
+    wake(model, wrapper)
     data = batch(images, side)
     on_gpu = torch.cuda.is_available()
     losses, clock, processor = [], [], []
-    for _ in range(steps + 1):
+    for _ in range(warm_up + steps):
         before = time.perf_counter(), time.process_time()
         losses.append(float(model.train_step(data, wrapper)['loss']))
         if on_gpu:
             torch.cuda.synchronize()
         clock.append(time.perf_counter() - before[0])
         processor.append(time.process_time() - before[1])
-    peak = torch.cuda.max_memory_allocated() / 2**30 if on_gpu else peak_memory_gb()
-    return dict(seconds=min(clock[1:]), processor=min(processor[1:]), memory=peak, losses=losses)
+    found = dict(clock=clock[warm_up:], processor=processor[warm_up:], losses=losses)
+    found['memory'] = torch.cuda.max_memory_allocated() / 2**30 if on_gpu else peak_memory_gb() - libraries
+    if on_gpu:
+        found['product'] = product_rate()
+    return found
 
 
-def in_own_process(size: str, switch: str, images: int, steps: int) -> dict:
+def resident_gb() -> float:
+    """Memory of this process now, in GiB; 0 where the system does not tell."""
+    try:
+        pages = int(Path('/proc/self/statm').read_text(encoding='ascii').split()[1])
+    except OSError:
+        return 0.0
+    return pages * os.sysconf('SC_PAGE_SIZE') / 2**30
+
+
+def product_rate() -> float:
+    """FLOP/s of a bf16 matrix product on the GPU."""
+    ((_, call, flop),) = products(torch.bfloat16, torch.device('cuda'))
+    times = []
+    for _ in range(8):
+        torch.cuda.synchronize()
+        start = time.perf_counter()
+        call()
+        torch.cuda.synchronize()
+        times.append(time.perf_counter() - start)
+    return flop / statistics.median(times[1:])
+
+
+def in_own_process(*case: Any) -> dict:
     """The same as :func:`measure`, so that its peak is its own."""
-    command = [sys.executable, '-W', 'ignore', __file__, '--measure', size, switch, str(images), str(steps)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+    command = [sys.executable, '-W', 'ignore', __file__, '--measure', *map(str, case)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - our own command
     if done.returncode:
-        return dict(failed=(done.stderr.strip().splitlines() or ['no message'])[-1][:100])
-    return json.loads(done.stdout.strip().splitlines()[-1])
-
-
-def row(switch: str, found: dict, plain: dict, images: int, peak_tflops: float) -> str:
-    """A line of the table."""
-    if 'failed' in found or 'failed' in plain:
-        return f'| {switch} | failed: {found.get("failed", "see plain")} | | | | |\n'
-    difference = max(abs(a / b - 1) for a, b in zip(found['losses'], plain['losses'], strict=True))
-    share = images / found['seconds'] * FLOP_OF_IMAGE / (peak_tflops * 1e12)
-    last = f'{images / found["seconds"]:.2f}' + (f', {share:.1%}' if torch.cuda.is_available() else '')
-    return (
-        f'| {switch} | {found["seconds"]:.2f} | {found["processor"]:.2f} '
-        f'({plain["processor"] / found["processor"]:.2f}x) | {found["memory"]:.2f} | {difference:.1e} | {last} |\n'
-    )
+        # killed for memory, it has said nothing
+        last = (done.stderr.strip().splitlines() or ['no message'])[-1]
+        return dict(failed=f'exit {done.returncode}: {last[:100]}')
+    return dict(json.loads(done.stdout.strip().splitlines()[-1]))
 
 
 def main() -> None:
-    """Measure each switch and print a table for each size."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    """Measure each switch at each size and batch."""
+    parser = harness.parser(__doc__)
+    parser.add_argument('--sizes', nargs='+', choices=('small', 'vit_b'), help='default: small; --full: both')
+    parser.add_argument(
+        '--switches',
+        nargs='+',
+        choices=tuple(SWITCHES),
+        help='the first is compared with the others, plain with all',
     )
-    parser.add_argument('--sizes', nargs='+', choices=('small', 'vit_b'), default=['small', 'vit_b'])
-    parser.add_argument('--switches', nargs='+', choices=tuple(SWITCHES), default=list(SWITCHES))
     parser.add_argument('--images', type=int, default=2, help='batch size on a CPU (default: 2)')
-    parser.add_argument('--gpu-images', type=int, default=8, help='batch size on a GPU (default: 8)')
     parser.add_argument(
-        '--steps', type=int, default=1, help='timed steps, after one that warms up (default: 1)'
+        '--gpu-images', type=int, nargs='+', default=[8, 32], help='batch sizes on a GPU (default: 8 32)'
     )
-    parser.add_argument(
-        '--peak-tflops', type=float, default=989, help='of the GPU (default: H200, dense bf16)'
-    )
-    parser.add_argument('--measure', nargs=4, help=argparse.SUPPRESS)
+    parser.add_argument('--steps', type=int, default=1, help='counted steps (default: 1)')
+    parser.add_argument('--measure', nargs=5, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.measure:
-        size, switch, images, steps = args.measure
-        sys.stdout.write(json.dumps(measure(size, switch, int(images), int(steps))) + '\n')
+        size, switch, *numbers = args.measure
+        sys.stdout.write(json.dumps(measure(size, switch, *map(int, numbers))) + '\n')
         return
-    on_gpu = torch.cuda.is_available()
-    images = args.gpu_images if on_gpu else args.images
-    place = torch.cuda.get_device_name() if on_gpu else f'CPU, {torch.get_num_threads()} threads'
-    sys.stdout.write(f'torch {torch.__version__}, {place}, batch {images}\n')
-    if not on_gpu:
-        sys.stdout.write(
-            f'no GPU: ViT-B with batch {args.gpu_images}, images/s and MFU on one, not measured\n'
+    report = harness.Report('training_step', args, harness.gpu())
+    if harness.gpu() is None:
+        for size in args.sizes or (('small', 'vit_b') if args.full else ('small',)):
+            switches = args.switches or (list(SWITCHES) if args.full and size == 'small' else ON_CPU)
+            rows(report, size, args.images, switches, (args.steps, 1 if size == 'small' else 0))
+        report.absent(f'ViT-B at 1024 px, batches of {args.gpu_images}: images/s and memory on a GPU')
+    else:
+        for images in args.gpu_images:
+            rows(report, 'vit_b', images, args.switches or ON_GPU, (max(args.steps, 5), 3))
+    report.finish()
+
+
+def rows(
+    report: harness.Report, size: str, images: int, switches: Sequence[str], steps: tuple[int, int]
+) -> None:
+    """Rows of one size and batch: seconds, memory, losses, and on a GPU images per second."""
+    found: dict[str, dict] = {}
+    for switch in tqdm(dict.fromkeys([*switches, 'plain']), desc=f'{size}, batch {images}', disable=None):
+        watch = harness.Watch()
+        one = in_own_process(size, switch, images, *steps)
+        if 'failed' in one:
+            report.absent(f'{size}, batch {images}, {switch}', one['failed'])
+            continue
+        share = watch.share_of_others()
+        if share > harness.LARGEST_SHARE_OF_OTHERS:
+            report.note(f'{size}, batch {images}, {switch}: disturbed, others took {share:.0%}')
+            if report.args.strict:
+                sys.exit(
+                    f'{size}, {switch}: other processes took {share:.0%} of the machine; wait, then again'
+                )
+        found[switch] = one
+    if not found:
+        return
+    name = f'{size}, batch {images}'
+    for field, unit in (('clock', 's a step'), ('processor', 's of the processor a step')):
+        report.figures(
+            f'{name}: {field}', {switch: statistics.median(one[field]) for switch, one in found.items()}, unit
         )
-    for size in args.sizes:
-        sys.stdout.write(
-            f'\n{size}\n\n| switch | s a step | processor s (times as fast) | peak GiB | largest relative difference '
-            'of a loss | images/s, MFU |\n|---|---|---|---|---|---|\n'
-        )
-        plain = in_own_process(size, 'plain', images, args.steps)
-        for switch in args.switches:
-            found = plain if switch == 'plain' else in_own_process(size, switch, images, args.steps)
-            sys.stdout.write(row(switch, found, plain, images, args.peak_tflops))
-            sys.stdout.flush()
+    report.figures(f'{name}: peak memory', {switch: one['memory'] for switch, one in found.items()}, 'GiB')
+    if 'plain' in found:
+        gaps = {switch: gap(one['losses'], found['plain']['losses']) for switch, one in found.items()}
+        report.figures(f'{name}: largest relative difference of a loss from plain', gaps, '')
+    if harness.gpu() is not None:
+        speeds = {switch: images / statistics.median(one['clock']) for switch, one in found.items()}
+        report.figures(f'{name}: speed', speeds, 'images/s')
+        shares = {switch: speeds[switch] * FLOP_OF_IMAGE / one['product'] for switch, one in found.items()}
+        report.figures(f'{name}: share of the rate of a bf16 product', shares, '')
+
+
+def gap(losses: Sequence[float], plain: Sequence[float]) -> float:
+    """Largest relative difference of the losses of the steps."""
+    return max(abs(a / b - 1) for a, b in zip(losses, plain, strict=True))
 
 
 if __name__ == '__main__':

@@ -24,7 +24,7 @@ def dataset(kind: str, part: str, size: int):
     for step in settings.pipeline:
         if step.type == 'FixScaleResize':
             step.scale = (size, size)
-        if step.type == 'RandomFlip':
+        if step.type == 'ContiguousRandomFlip':
             step.prob = 0.0
     return DATASETS.build(settings)
 

@@ -11,7 +11,7 @@ from .classification_head import SamClassificationHead
 from .detector import UltraSam
 from .image_encoder import SamImageEncoder
 from .mask_head import SamMaskHead
-from .preprocessing import MinMaxPreprocessor
+from .preprocessing import MinMaxPreprocessor, ResizingPreprocessor
 from .prompt_encoder import SamPromptEncoder
 from .prompted_classifier import PromptedClassifier
 from .two_way_transformer import SamTwoWayTransformer
@@ -23,6 +23,7 @@ __all__ = [
     'MedSam',
     'MinMaxPreprocessor',
     'PromptedClassifier',
+    'ResizingPreprocessor',
     'SamClassificationHead',
     'SamImageEncoder',
     'SamMaskHead',

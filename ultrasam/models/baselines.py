@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ultrasam.models.detector import UltraSam
 from ultrasam.models.mask_head import ALL_MASKS, MULTI_MASK
-from ultrasam.models.postprocess import masks_at_image_size
+from ultrasam.models.postprocess import ImageMasks, Placement
 from ultrasam.structures import PromptBatch
 
 
@@ -77,12 +77,7 @@ class MedSam(SegmentAnything):
     def _ambiguous(self, prompts: PromptBatch) -> tuple[bool, ...]:
         return (False,) * len(prompts)
 
-    def _masks(self, logits: Tensor, sample: DetDataSample, size_hw: Sequence[int]) -> Tensor:
+    def _image_masks(self, logits: Tensor, sample: DetDataSample, size_hw: Sequence[int]) -> ImageMasks:
         side = self.prompt_encoder.mask_prompt_size
-        return masks_at_image_size(
-            logits,
-            input_size=side,
-            resized_hw=(side, side),
-            original_hw=(size_hw[0], size_hw[1]),
-            upsampling=self.bbox_head.mask_upsampling,
-        )
+        placement = Placement(input_size=side, resized_hw=(side, side), original_hw=(size_hw[0], size_hw[1]))
+        return ImageMasks(logits, placement, self.bbox_head.mask_upsampling)

@@ -12,10 +12,16 @@ from mmengine.structures import InstanceData
 from torch import Tensor
 
 from ultrasam.errors import ConfigError
+from ultrasam.models.folded_decoder import ImageMemory, decode_folded
 from ultrasam.models.interaction import InteractiveTraining
 from ultrasam.models.mask_head import MULTI_MASK, SINGLE_MASK, mask_targets
-from ultrasam.models.postprocess import boxes_of_masks, masks_at_image_size
+from ultrasam.models.postprocess import ImageMasks, Placement
+from ultrasam.models.products import is_plain_inference
+from ultrasam.models.prompt_encoder import DensePrompt
 from ultrasam.structures import PromptBatch
+
+INSTANCES_IN_CACHE = 4
+"""Instances decoded at once on a CPU: their images, 4 MB each and some copies, stay in its last cache."""
 
 
 def published_candidates(pass_index: int, refinements: int) -> slice:
@@ -99,6 +105,7 @@ class UltraSam(BaseDetector):
             raise ConfigError(
                 f"interactive={interactive} with prompt_sampling {prompt_sampling!r}: set 'interactive'"
             )
+        self.image_memory = ImageMemory()
         self.num_refinements = num_refinements
         self.inference_refinements = at_inference
         self.point_refinement = point_refinement
@@ -136,19 +143,23 @@ class UltraSam(BaseDetector):
             Mask logits (M, K, 4h, 4w) and predicted IoU (M, K), in the order
             of the prompts.
         """
-        image_pe = self.prompt_encoder.dense_positions()
-        cells = embedding.flatten(2).transpose(1, 2).contiguous()
+        cells: Tensor | None = None
         order, decoded = [], []
         for members, rows in self._passes(prompts):
-            coords, labels = prompts.coords[rows], prompts.labels[rows]
+            coords, labels, index = prompts.coords[rows], prompts.labels[rows], prompts.image_index[members]
+            masks = None if mask_prompt is None else mask_prompt[members]
             tokens = self.prompt_encoder.tokens(coords, labels)
-            dense = self.prompt_encoder.dense(
-                None if mask_prompt is None else mask_prompt[members], coords, labels
-            )
-            # channels stay last in memory, as the decoder and the head work cell by cell
-            image = cells[prompts.image_index[members]].transpose(1, 2).unflatten(2, embedding.shape[-2:])
-            image = image + dense
-            decoded.append(self.bbox_head(*self.decoder(tokens, image, image_pe), candidates=candidates))
+            if self._folds(embedding, tokens):
+                dense = self.prompt_encoder.dense_parts(masks, coords, labels)
+                tokens, image = self._decode_folded(embedding, index.tolist(), tokens, dense)
+            else:
+                if cells is None:
+                    # channels stay last in memory, as the decoder and the head work cell by cell
+                    cells = embedding.flatten(2).transpose(1, 2).contiguous()
+                image = cells[index].transpose(1, 2).unflatten(2, embedding.shape[-2:])
+                image = image + self.prompt_encoder.dense(masks, coords, labels)
+                tokens, image = self.decoder(tokens, image, self.prompt_encoder.dense_positions())
+            decoded.append(self.bbox_head(tokens, image, candidates=candidates))
             order.append(members)
         if len(decoded) == 1:
             return decoded[0]
@@ -156,9 +167,35 @@ class UltraSam(BaseDetector):
         logits, iou = zip(*decoded, strict=True)
         return torch.cat(logits)[back], torch.cat(iou)[back]
 
+    def _folds(self, embedding: Tensor, tokens: Tensor) -> bool:
+        """Whether to decode by :func:`decode_folded`: inference on a CPU, of few tokens (M, T, C) each."""
+        looking = self.decoder.layers[0].cross_attn_token_to_image
+        return (
+            not self.training
+            and is_plain_inference(embedding)
+            and len(tokens) > 0
+            and looking.folds(tokens.shape[1])
+        )
+
+    def _decode_folded(
+        self, embedding: Tensor, images: list[int], tokens: Tensor, dense: DensePrompt
+    ) -> tuple[Tensor, Tensor]:
+        """Decoded tokens and image of M instances, whose images are given; what these share is made once."""
+        positions = self.image_memory.positions(self.prompt_encoder)
+        terms = self.image_memory.terms(embedding, sorted(set(images)), positions, self.decoder.layers[0])
+        tokens, cells = decode_folded(self.decoder, tokens, [terms[i] for i in images], dense, positions)
+        return tokens, cells.transpose(1, 2).unflatten(2, embedding.shape[-2:])
+
+    def train(self, mode: bool = True) -> UltraSam:
+        """Switch between training and evaluation; forgets what was kept of images."""
+        self.image_memory.forget()
+        return super().train(mode)
+
     def _passes(self, prompts: PromptBatch) -> list[tuple[Tensor, Tensor]]:
         """Instances and token rows that are decoded together: of equal token count, bounded at inference."""
         size = max(len(prompts), 1) if self.training else self.instances_per_pass
+        if not self.training and prompts.coords.device.type == 'cpu':
+            size = min(size, INSTANCES_IN_CACHE)
         return [
             part
             for members, rows in prompts.groups()
@@ -176,11 +213,13 @@ class UltraSam(BaseDetector):
             The head's losses of the first pass, and with the suffix ``.i``
             those of refinement ``i``.
         """
-        embedding = self.extract_feat(batch_inputs)
-        prompts = self._prompts(batch_data_samples, embedding.device)
+        # before the encoder, so that a GPU is not waited for to copy them
+        device = batch_inputs.device
+        prompts = self._prompts(batch_data_samples, device)
         targets = self._targets(
-            batch_data_samples, batch_inputs.shape[-1], self.prompt_encoder.mask_prompt_size, embedding.device
+            batch_data_samples, batch_inputs.shape[-1], self.prompt_encoder.mask_prompt_size, device
         )
+        embedding = self.extract_feat(batch_inputs)
         if self.interactive:
             return self.interactive.loss(self, embedding, prompts, targets)
         logits, iou = self.decode(
@@ -223,10 +262,11 @@ class UltraSam(BaseDetector):
         for sample, of_image, scores in zip(
             batch_data_samples, logits[:, 0].split(per_image), iou[:, 0].split(per_image), strict=True
         ):
-            masks = self._masks(of_image, sample, sample.ori_shape if rescale else sample.img_shape)
+            size_hw = sample.ori_shape if rescale else sample.img_shape
+            found = self._image_masks(of_image, sample, size_hw)
             labels = sample.gt_instances.get('labels', scores.new_zeros(len(scores), dtype=torch.long))
             sample.pred_instances = InstanceData(
-                bboxes=boxes_of_masks(masks), labels=labels, scores=scores.float(), masks=masks
+                bboxes=found.boxes, labels=labels, scores=scores.float(), masks=found.masks
             )
         return batch_data_samples
 
@@ -277,20 +317,19 @@ class UltraSam(BaseDetector):
         boxes = logits.new_zeros((len(logits), 4))
         for i, sample in enumerate(samples):
             members = (lone & (prompts.image_index == i)).nonzero()[:, 0]
-            masks = self._masks(logits[members, 0], sample, sample.ori_shape)
+            of_masks = self._image_masks(logits[members, 0], sample, sample.ori_shape).boxes
             # published: scaled like a given box, but without the shift to pixel centres
-            boxes[members] = boxes_of_masks(masks) * boxes.new_tensor(tuple(sample.scale_factor) * 2)
+            boxes[members] = of_masks.to(boxes) * boxes.new_tensor(tuple(sample.scale_factor) * 2)
         return boxes
 
-    def _masks(self, logits: Tensor, sample: DetDataSample, size_hw: Sequence[int]) -> Tensor:
-        """Masks (N, H, W), bool, of one image from their logits (N, 4h, 4w)."""
-        return masks_at_image_size(
-            logits,
+    def _image_masks(self, logits: Tensor, sample: DetDataSample, size_hw: Sequence[int]) -> ImageMasks:
+        """Masks of one image, at a size, from their logits (N, 4h, 4w)."""
+        placement = Placement(
             input_size=self.prompt_encoder.img_size,
             resized_hw=(sample.img_shape[0], sample.img_shape[1]),
             original_hw=(size_hw[0], size_hw[1]),
-            upsampling=self.bbox_head.mask_upsampling,
         )
+        return ImageMasks(logits, placement, self.bbox_head.mask_upsampling)
 
     def _forward(self, batch_inputs: Tensor, batch_data_samples: SampleList) -> tuple[Tensor, Tensor]:
         """Mask logits (M, 1, 4h, 4w) and predicted IoU (M, 1) after all passes, without post-processing."""
@@ -314,10 +353,13 @@ class UltraSam(BaseDetector):
     def _targets(
         samples: Sequence[DetDataSample], input_size: int, target_size: int, device: torch.device
     ) -> Tensor:
-        """Targets (M, 4h, 4w), float, of all instances."""
-        return torch.cat(
-            [
-                mask_targets(s.gt_instances.masks.to_tensor(torch.uint8, device), input_size, target_size)
-                for s in samples
-            ]
-        )
+        """Targets (M, 4h, 4w), float, of all instances; those that the pipeline made are taken as they are."""
+        targets = []
+        for sample in samples:
+            instances = sample.gt_instances
+            if sample.get('target_sizes') == (input_size, target_size):
+                targets.append(instances.mask_targets.to(device, non_blocking=True).float())
+            else:
+                masks = instances.masks.to_tensor(torch.uint8, device)
+                targets.append(mask_targets(masks, input_size, target_size))
+        return torch.cat(targets)

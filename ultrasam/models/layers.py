@@ -7,6 +7,8 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
+from ultrasam.models.packed_linear import ROWS_AT_ONCE, feed_forward, operand_of, type_of_products
+
 
 class LayerNorm2d(nn.Module):
     """Layer normalisation over the channels of a (B, C, H, W) map."""
@@ -26,6 +28,28 @@ class LayerNorm2d(nn.Module):
         return x * self.weight[:, None, None] + self.bias[:, None, None]
 
 
+class PointwiseConv2d(nn.Conv2d):
+    """A convolution of single places, (B, C, H, W) to (B, C', H, W).
+
+    Args:
+        in_channels: C.
+        out_channels: C'.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__(in_channels, out_channels, 1, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map x (B, C, H, W), float."""
+        dtype = type_of_products(x)
+        if dtype is None or self.training:
+            return super().forward(x)
+        places = x.permute(0, 2, 3, 1)
+        operand = operand_of(self, dtype)
+        rows = [operand.multiply(part) for part in places.flatten(0, 2).to(dtype).split(ROWS_AT_ONCE)]
+        return torch.cat(rows).view(*places.shape[:3], -1).permute(0, 3, 1, 2).contiguous()
+
+
 class FeedForward(nn.Module):
     """Two linear layers with an activation between, and no skip of its own.
 
@@ -40,6 +64,7 @@ class FeedForward(nn.Module):
         self, embed_dims: int, hidden_dims: int, activation: nn.Module, dropout: float = 0.0
     ) -> None:
         super().__init__()
+        self._has_exact_gelu = type(activation) is nn.GELU and activation.approximate == 'none'
         # the nesting gives the names layers.0.0 and layers.1 that checkpoints carry
         self.layers = nn.Sequential(
             nn.Sequential(nn.Linear(embed_dims, hidden_dims), activation, nn.Dropout(dropout)),
@@ -49,6 +74,10 @@ class FeedForward(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map x (..., embed_dims) to the same shape."""
+        dtype = type_of_products(x)
+        if dtype is not None and not self.training and self._has_exact_gelu:
+            # a linear layer may have been replaced by one with an adapter
+            return feed_forward(self.get_submodule('layers.0.0'), self.get_submodule('layers.1'), x, dtype)
         return self.layers(x)
 
 

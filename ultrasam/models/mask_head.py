@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from ultrasam.errors import ConfigError
 from ultrasam.models.layers import LayerNorm2d, Mlp
 from ultrasam.models.postprocess import MASK_UPSAMPLINGS
+from ultrasam.models.products import is_plain_inference, product
 from ultrasam.structures.prompts import NUM_OUTPUT_TOKENS
 
 NUM_MASKS = NUM_OUTPUT_TOKENS - 1
@@ -22,6 +23,9 @@ NUM_MASKS = NUM_OUTPUT_TOKENS - 1
 SINGLE_MASK = slice(0, 1)
 MULTI_MASK = slice(1, NUM_MASKS)
 ALL_MASKS = slice(0, NUM_MASKS)
+
+# upscaled at once in inference on a CPU: 12 MB of the largest steps
+_CELLS_IN_CACHE = 2048
 
 
 @MODELS.register_module()
@@ -106,12 +110,35 @@ class SamMaskHead(BaseModule):
             IoU (M, K).
         """
         mask_tokens, iou_token = tokens[:, -NUM_OUTPUT_TOKENS:-1], tokens[:, -1]
+        iou = self.iou_prediction_head(iou_token)[:, candidates]
+        if is_plain_inference(image) and not self.training and len(tokens):
+            hyper = self._hyper(mask_tokens, range(NUM_MASKS)[candidates])
+            return self._folded_products(image, hyper), iou
         # every hypernetwork runs, so that none is without gradient in a distributed step
-        hyper = torch.stack(
-            [mlp(mask_tokens[:, i]) for i, mlp in enumerate(self.output_hypernetworks_mlps)], 1
-        )
-        logits = self._upscaled_products(image, hyper[:, candidates])
-        return logits, self.iou_prediction_head(iou_token)[:, candidates]
+        hyper = self._hyper(mask_tokens, range(NUM_MASKS))
+        return self._upscaled_products(image, hyper[:, candidates]), iou
+
+    def _hyper(self, mask_tokens: Tensor, wanted: range) -> Tensor:
+        """Vectors (M, K, C / 8) of the wanted ones of the mask tokens (M, 4, C)."""
+        return torch.stack([self.output_hypernetworks_mlps[i](mask_tokens[:, i]) for i in wanted], 1)
+
+    def _folded_products(self, image: Tensor, hyper: Tensor) -> Tensor:
+        """:meth:`_upscaled_products` for inference on a CPU, of as many cells at once as stay in its cache."""
+        layers: Any = self.output_upscaling
+        first, norm, _, second, _ = layers
+        weights, biases = zip(*(_weights_of_cells(layer) for layer in (first, second)), strict=True)
+        logits = []
+        for of_image, of_masks in zip(image.flatten(2).transpose(1, 2), hyper, strict=True):
+            parts = []
+            for cells in of_image.split(_CELLS_IN_CACHE):
+                x = product(cells, weights[0], bias=biases[0]).view(-1, len(norm.weight))
+                x = F.gelu(F.layer_norm(x, norm.weight.shape, norm.weight, norm.bias, norm.eps))
+                x = F.gelu(product(x, weights[1], bias=biases[1])).view(-1, of_masks.shape[1])
+                parts.append(product(of_masks, x))
+            logits.append(torch.cat(parts, 1))
+        height, width = image.shape[-2:]
+        squares = torch.stack(logits).unflatten(2, (height, width, 2, 2, 2, 2))
+        return squares.permute(0, 1, 2, 4, 6, 3, 5, 7).flatten(5, 7).flatten(2, 4)
 
     def _upscaled_products(self, image: Tensor, hyper: Tensor) -> Tensor:
         """Mask logits (M, K, 4H, 4W): ``output_upscaling`` of the image (M, C, H, W) times hyper (M, K, C / 8).
@@ -174,9 +201,13 @@ class SamMaskHead(BaseModule):
 
 def _cell_by_cell(layer: nn.ConvTranspose2d, x: Tensor) -> Tensor:
     """A transposed convolution of stride and size 2 on cells x (..., C): (..., row, column, D)."""
-    weight = layer.weight.permute(2, 3, 1, 0).flatten(0, 2)
+    return F.linear(x, *_weights_of_cells(layer)).unflatten(-1, (2, 2, -1))
+
+
+def _weights_of_cells(layer: nn.ConvTranspose2d) -> tuple[Tensor, Tensor]:
+    """The same as a linear layer: weight (4 * D, C) and bias (4 * D,), by row, column and channel."""
     bias: Any = layer.bias
-    return F.linear(x, weight, bias.repeat(4)).unflatten(-1, (2, 2, -1))
+    return layer.weight.permute(2, 3, 1, 0).flatten(0, 2), bias.repeat(4)
 
 
 def mask_iou(a: Tensor, b: Tensor) -> Tensor:

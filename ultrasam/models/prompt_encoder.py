@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -22,6 +23,23 @@ from ultrasam.structures.prompts import (
     NUM_LABELS,
     NUM_OUTPUT_TOKENS,
 )
+
+_NO_MASK_PROMPTS = 'this model takes no mask prompts: build it with num_refinements >= 1'
+
+
+@dataclass(frozen=True)
+class DensePrompt:
+    """What is added to the image embedding of M instances: ``constant + weight hidden``.
+
+    Args:
+        constant: (M or 1, C), float.
+        weight: (C, D), float; (C, 0) for a model without mask prompts.
+        hidden: (M, D, K), float, few channels of every cell; None where no instance has a mask.
+    """
+
+    constant: Tensor
+    weight: Tensor
+    hidden: Tensor | None
 
 
 class PositionEncoding(nn.Module):
@@ -155,25 +173,51 @@ class SamPromptEncoder(BaseModule):
         """
         if mask_prompt is not None:
             if self.mask_downscaling is None:
-                raise ConfigError('this model takes no mask prompts: build it with num_refinements >= 1')
+                raise ConfigError(_NO_MASK_PROMPTS)
             return self._downscaled(mask_prompt)
         no_mask = self.label_encoder.label_embedding.weight[NO_MASK].view(1, -1, 1, 1)
         if self.box_mask == 'none' or self.mask_downscaling is None:
             return no_mask
+        logits, is_box = self._drawn(coords, labels)
+        drawn = self._downscaled(logits)
+        return torch.where(is_box[:, None, None, None], drawn, no_mask.to(drawn.dtype))
+
+    def dense_parts(self, mask_prompt: Tensor | None, coords: Tensor, labels: Tensor) -> DensePrompt:
+        """:meth:`dense`, which takes the same arguments, before its last layer."""
+        layers: Any = self.mask_downscaling
+        no_mask = self.label_encoder.label_embedding.weight[NO_MASK][None]
+        if mask_prompt is None and (self.box_mask == 'none' or layers is None):
+            return DensePrompt(no_mask, no_mask.new_zeros((no_mask.shape[1], 0)), None)
+        if layers is None:
+            raise ConfigError(_NO_MASK_PROMPTS)
+        weight, bias = layers[-1].weight.flatten(1), layers[-1].bias[None]
+        if mask_prompt is not None:
+            return DensePrompt(bias, weight, self._hidden(mask_prompt).flatten(2))
+        logits, is_box = self._drawn(coords, labels)
+        hidden = self._hidden(logits).flatten(2) * is_box[:, None, None]
+        return DensePrompt(torch.where(is_box[:, None], bias, no_mask), weight, hidden)
+
+    def _drawn(self, coords: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits (M, 1, 4 * map, 4 * map) of the ellipses in boxes, and which instances have a box: (M,), bool."""
         first, last = labels == BOX_TOP_LEFT, labels == BOX_BOTTOM_RIGHT
         boxes = torch.cat([(coords * corner[..., None]).sum(1) for corner in (first, last)], 1)
-        drawn = self._downscaled(ellipse_logits(boxes, self.img_size, self.mask_prompt_size)[:, None])
-        return torch.where(first.any(1)[:, None, None, None], drawn, no_mask.to(drawn.dtype))
+        return ellipse_logits(boxes, self.img_size, self.mask_prompt_size)[:, None], first.any(1)
+
+    def _hidden(self, masks: Tensor) -> Tensor:
+        """All layers but the last, on mask logits (M, 1, 4 * map, 4 * map): (M, mask_channels, map, map)."""
+        layers: Any = self.mask_downscaling
+        for layer in layers[:-1]:
+            masks = layer(masks)
+        return masks
 
     def _downscaled(self, masks: Tensor) -> Tensor:
         """Embed mask logits (M, 1, 4 * map, 4 * map): (M, embed_dims, map, map), channels last in memory."""
         layers: Any = self.mask_downscaling
-        *hidden, last = layers
-        for layer in hidden:
-            masks = layer(masks)
-        cells = masks.flatten(2).transpose(1, 2)
+        last = layers[-1]
+        hidden = self._hidden(masks)
+        cells = hidden.flatten(2).transpose(1, 2)
         embedded = F.linear(cells, last.weight.flatten(1), last.bias)
-        return embedded.transpose(1, 2).unflatten(2, masks.shape[-2:])
+        return embedded.transpose(1, 2).unflatten(2, hidden.shape[-2:])
 
     def dense_positions(self) -> Tensor:
         """Position codes (map * map, embed_dims) of the cells of the image embedding, row by row."""

@@ -56,6 +56,10 @@ class Attention(nn.Module):
         )
         return weights.out_proj(out.transpose(1, 2).flatten(2))
 
+    def per_head(self, weight: Tensor) -> Tensor:
+        """A projection to the inner width (H * D, C) by head: (H, D, C)."""
+        return weight.unflatten(0, (self.num_heads, -1))
+
     def _heads(self, x: Tensor) -> Tensor:
         return x.unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
 
@@ -64,59 +68,88 @@ class Attention(nn.Module):
 
         Training keeps the plain form, whose logits stay in float32 in mixed precision.
         """
-        return not self.training and self.num_heads * tokens.shape[1] < len(self.attn.q_proj_weight)
+        return not self.training and self.folds(tokens.shape[1])
+
+    def folds(self, num_tokens: int) -> bool:
+        """Whether so many tokens take less work folded: then their heads are fewer than the inner channels."""
+        return self.num_heads * num_tokens < len(self.attn.q_proj_weight)
 
 
 class TokensToImage(Attention):
-    """Attention from few tokens to the many cells of an image."""
+    """Attention from few tokens to the many cells of an image.
+
+    Folded, no cell is projected: ``(W_k x) . q = x . (W_k^T q)`` and ``sum a (W_v x) = W_v sum a x``. The bias of the
+    keys shifts all logits of a token alike, and that of the values is added once, as the attention sums to one.
+    """
 
     def forward(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-        """Attend from tokens (M, T, C) to the image (M, K, C), with positions and without: (M, T, C).
-
-        Folded, no cell is projected: ``(W_k x) . q = x . (W_k^T q)`` and
-        ``sum a (W_v x) = W_v sum a x``. The bias of the keys shifts all
-        logits of a token alike, and that of the values is added once, as the
-        attention sums to one.
-        """
+        """Attend from tokens (M, T, C) to the image (M, K, C), with positions and without: (M, T, C)."""
         if not self._pays_to_fold(query):
             return super().forward(query, key, value)
-        weights = self.attn
-        q_bias, _, v_bias = weights.in_proj_bias.chunk(3)
-        q = self._heads(F.linear(query, weights.q_proj_weight, q_bias)) * self._scale
-        k_weight, v_weight = (
-            w.unflatten(0, (self.num_heads, -1)) for w in (weights.k_proj_weight, weights.v_proj_weight)
-        )
-        logits = (q @ k_weight).flatten(1, 2) @ key.transpose(1, 2)
+        logits = self.folded_queries(query).flatten(1, 2) @ key.transpose(1, 2)
         seen = (logits.softmax(-1) @ value).unflatten(1, (self.num_heads, -1))
-        out = (seen @ v_weight.transpose(1, 2)).transpose(1, 2).flatten(2) + v_bias
-        return weights.out_proj(out)
+        return self.folded_output(seen)
+
+    def queries(self, query: Tensor) -> Tensor:
+        """Scaled queries (M, H, T, D) of tokens (M, T, C)."""
+        q_bias = self.attn.in_proj_bias.chunk(3)[0]
+        return self._heads(F.linear(query, self.attn.q_proj_weight, q_bias)) * self._scale
+
+    def folded_queries(self, query: Tensor) -> Tensor:
+        """Rows (M, H, T, C) whose products with cells are the logits of tokens (M, T, C)."""
+        return self.queries(query) @ self.per_head(self.attn.k_proj_weight)
+
+    def folded_output(self, seen: Tensor) -> Tensor:
+        """What tokens take (M, T, C) from the cells that each head saw (M, H, T, C)."""
+        return self.joined(seen @ self.per_head(self.attn.v_proj_weight).transpose(1, 2))
+
+    def joined(self, inner: Tensor) -> Tensor:
+        """What tokens take (M, T, C) from values without bias (M, H, T, D)."""
+        v_bias = self.attn.in_proj_bias.chunk(3)[2]
+        return self.attn.out_proj(inner.transpose(1, 2).flatten(2) + v_bias)
 
 
 class ImageToTokens(Attention):
-    """Attention from the many cells of an image to few tokens."""
+    """Attention from the many cells of an image to few tokens.
+
+    Folded as in :class:`TokensToImage`; the bias of the queries gives each token and head one number, which does not
+    cancel.
+    """
 
     def forward(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-        """Attend from the image (M, K, C) to tokens (M, T, C), with positions and without: (M, K, C).
-
-        Folded as in :class:`TokensToImage`; the bias of the queries gives
-        each token and head one number, which does not cancel.
-        """
+        """Attend from the image (M, K, C) to tokens (M, T, C), with positions and without: (M, K, C)."""
         if not self._pays_to_fold(key):
             return super().forward(query, key, value)
-        weights = self.attn
-        q_bias, k_bias, v_bias = weights.in_proj_bias.chunk(3)
-        k = self._heads(F.linear(key, weights.k_proj_weight, k_bias)) * self._scale
-        v = self._heads(F.linear(value, weights.v_proj_weight, v_bias))
-        q_weight = weights.q_proj_weight.unflatten(0, (self.num_heads, -1))
-        out_weight = weights.out_proj.weight.unflatten(1, (self.num_heads, -1)).permute(1, 2, 0)
-        offset = k @ q_bias.unflatten(0, (self.num_heads, -1))[..., None]
+        keys = self.folded_keys(key)
         logits = torch.baddbmm(
-            offset.flatten(1)[:, None], query, (k @ q_weight).flatten(1, 2).transpose(1, 2)
+            self.key_offsets(keys).flatten(1)[:, None],
+            query,
+            self.keys_for_cells(keys).flatten(1, 2).transpose(1, 2),
         )
         attention = logits.unflatten(2, (self.num_heads, -1)).softmax(-1).flatten(2)
+        return torch.bmm(attention, self.folded_values(value).flatten(1, 2))
+
+    def folded_keys(self, key: Tensor) -> Tensor:
+        """Scaled keys (M, H, T, D) of tokens (M, T, C)."""
+        k_bias = self.attn.in_proj_bias.chunk(3)[1]
+        return self._heads(F.linear(key, self.attn.k_proj_weight, k_bias)) * self._scale
+
+    def key_offsets(self, keys: Tensor) -> Tensor:
+        """What the bias of the queries adds to the logits of all cells: (M, H, T, 1)."""
+        q_bias = self.attn.in_proj_bias.chunk(3)[0]
+        return keys @ q_bias.unflatten(0, (self.num_heads, -1))[..., None]
+
+    def keys_for_cells(self, keys: Tensor) -> Tensor:
+        """Rows (M, H, T, C) whose products with cells are their logits, but for the offsets."""
+        return keys @ self.per_head(self.attn.q_proj_weight)
+
+    def folded_values(self, value: Tensor) -> Tensor:
+        """What a cell takes (M, H, T, C) from tokens (M, T, C) to which it attends wholly in each head."""
+        v_bias = self.attn.in_proj_bias.chunk(3)[2]
+        values = self._heads(F.linear(value, self.attn.v_proj_weight, v_bias))
+        out_weight = self.attn.out_proj.weight.unflatten(1, (self.num_heads, -1)).permute(1, 2, 0)
         # the attention of each head sums to one, so that a share of the bias in each adds up to the bias
-        values = v @ out_weight + weights.out_proj.bias / self.num_heads
-        return torch.bmm(attention, values.flatten(1, 2))
+        return values @ out_weight + self.attn.out_proj.bias / self.num_heads
 
 
 class TwoWayLayer(nn.Module):
@@ -160,16 +193,23 @@ class TwoWayLayer(nn.Module):
         self, tokens: Tensor, image: Tensor, token_pe: Tensor, image_pe: Tensor
     ) -> tuple[Tensor, Tensor]:
         """Update tokens (M, T, C) and image (M, K, C), given their position codes (M, T, C) and (K, C)."""
-        if self.first:
-            tokens = self.norm1(self.self_attn(tokens, tokens, tokens))
-        else:
-            placed = tokens + token_pe
-            tokens = self.norm1(tokens + self.self_attn(placed, placed, tokens))
+        tokens = self.between_tokens(tokens, token_pe)
         placed_image = image + image_pe
         tokens = self.norm2(tokens + self.cross_attn_token_to_image(tokens + token_pe, placed_image, image))
-        tokens = self.norm3(self.skip_scale * tokens + self.mlp(tokens))
+        tokens = self.feed_forward(tokens)
         image = self.norm4(image + self.cross_attn_image_to_token(placed_image, tokens + token_pe, tokens))
         return tokens, image
+
+    def between_tokens(self, tokens: Tensor, token_pe: Tensor) -> Tensor:
+        """Self-attention of tokens (M, T, C), given their position codes."""
+        if self.first:
+            return self.norm1(self.self_attn(tokens, tokens, tokens))
+        placed = tokens + token_pe
+        return self.norm1(tokens + self.self_attn(placed, placed, tokens))
+
+    def feed_forward(self, tokens: Tensor) -> Tensor:
+        """The feed-forward part on tokens (M, T, C)."""
+        return self.norm3(self.skip_scale * tokens + self.mlp(tokens))
 
 
 @MODELS.register_module()

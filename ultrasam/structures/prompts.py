@@ -57,7 +57,7 @@ class Prompt:
         box = None if self.box is None else np.asarray(self.box, np.float32).reshape(-1)
         if len(points) != len(labels):
             raise PromptError(f'{len(points)} points but {len(labels)} point labels: give one label a point')
-        if not np.isin(labels, (0, 1)).all():
+        if not ((labels == 0) | (labels == 1)).all():
             raise PromptError(f'point labels {labels.tolist()}: use 1 (on the object) or 0 (off it)')
         if box is not None and box.shape != (4,):
             raise PromptError(f'a box of {box.size} numbers: give x1, y1, x2, y2')
@@ -154,10 +154,10 @@ class PromptBatch:
         labels = np.concatenate([r for _, r in tokens]) if tokens else np.zeros(0, np.int64)
         index = np.repeat(np.arange(len(prompts)), [len(of_image) for of_image in prompts])
         return cls(
-            coords=torch.from_numpy(coords.astype(np.float32)).to(device),
-            labels=torch.from_numpy(labels.astype(np.int64)).to(device),
+            coords=torch.from_numpy(coords.astype(np.float32)).to(device, non_blocking=True),
+            labels=torch.from_numpy(labels.astype(np.int64)).to(device, non_blocking=True),
             counts=tuple(len(r) for _, r in tokens),
-            image_index=torch.from_numpy(index.astype(np.int64)).to(device),
+            image_index=torch.from_numpy(index.astype(np.int64)).to(device, non_blocking=True),
             num_images=len(prompts),
             lone_points=tuple(prompt.is_lone_point for prompt in flat),
         )
@@ -177,7 +177,8 @@ class PromptBatch:
         for count in np.unique(counts).tolist() or [2]:
             members = np.flatnonzero(counts == count)
             rows = starts[members][:, None] + np.arange(count)
-            found.append((torch.from_numpy(members).to(device), torch.from_numpy(rows).to(device)))
+            on_device = [torch.from_numpy(part).to(device, non_blocking=True) for part in (members, rows)]
+            found.append((on_device[0], on_device[1]))
         return found
 
     def instances_per_image(self) -> list[int]:

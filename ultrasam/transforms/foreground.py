@@ -2,8 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import cv2
 import numpy as np
+
+
+class Rows(Protocol):
+    """A mask of which single rows can be had, such as an array."""
+
+    def __getitem__(self, y: int, /) -> np.ndarray:
+        """Row y, (W,), foreground where not zero."""
 
 
 def foreground_row_counts(mask: np.ndarray) -> np.ndarray:
@@ -17,12 +26,17 @@ def _counts_along(mask: np.ndarray, axis: int) -> np.ndarray:
     return cv2.reduce(flags, axis, cv2.REDUCE_SUM, dtype=cv2.CV_32S).reshape(-1).astype(np.int64)
 
 
-def foreground_pixel(mask: np.ndarray, row_counts: np.ndarray, uniform: float) -> tuple[int, int]:
+def foreground_pixel(mask: Rows, row_counts: np.ndarray, uniform: float) -> tuple[int, int]:
     """The foreground pixel (x, y) that a uniform picks, in row-major order.
 
     Equals entry ``int(uniform * n)`` of ``np.nonzero(mask)`` without listing
     all n pixels: the row comes from the cumulative counts, the column from
     that row alone.
+
+    Args:
+        mask: (H, W), foreground where not zero.
+        row_counts: (H,), int, its foreground pixels in each row.
+        uniform: in [0, 1).
 
     Example:
         >>> mask = np.array([[0, 1, 1], [0, 0, 1]])

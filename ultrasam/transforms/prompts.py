@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from ultrasam.errors import ConfigError
 from ultrasam.structures import Prompt
-from ultrasam.transforms.foreground import (
-    foreground_centre,
-    foreground_pixel,
-    foreground_row_counts,
-    nearest_foreground,
-)
+from ultrasam.transforms.cropped_masks import CroppedMask
+from ultrasam.transforms.foreground import foreground_pixel
 
 PROMPT_KINDS = ('point', 'box', 'point_box')
 POINT_RULES = ('random', 'centre', 'centre_inside', 'box_centre')
@@ -99,7 +96,7 @@ class PromptRecipe:
         if not 0 <= self.box_jitter < np.inf:
             raise ConfigError(f'box_jitter={self.box_jitter}: give a share of the box size, 0 or more')
 
-    @property
+    @cached_property
     def point_range(self) -> tuple[int, int]:
         """Fewest and most clicks an instance.
 
@@ -111,7 +108,7 @@ class PromptRecipe:
             raise ConfigError(f'num_points={self.num_points}: give an integer or a range (a, b)')
         return pair[0], pair[1]
 
-    @property
+    @cached_property
     def kinds(self) -> tuple[str, ...]:
         """Prompt kinds that can occur, in the order of ``PROMPT_KINDS``."""
         return tuple(kind for kind in PROMPT_KINDS if self.probabilities.get(kind, 0) > 0)
@@ -131,7 +128,7 @@ class PromptRecipe:
         """Whether a click cannot be placed without the mask."""
         return self.has_points and self.point != 'box_centre'
 
-    @property
+    @cached_property
     def is_random(self) -> bool:
         """Whether two draws can differ."""
         random_points = self.has_points and (self.point == 'random' or self.stage == 'train')
@@ -174,7 +171,7 @@ def apply_draw(
     draw: PromptDraw,
     recipe: PromptRecipe,
     *,
-    mask: np.ndarray | None,
+    mask: CroppedMask | np.ndarray | None,
     box: np.ndarray,
     size_hw: tuple[int, int],
     scale_xy: tuple[float, float] = (1.0, 1.0),
@@ -184,8 +181,8 @@ def apply_draw(
     Args:
         draw: the choices made by :func:`draw_prompt` with the same recipe.
         recipe: how instances are prompted.
-        mask: (H, W), foreground where not zero, in the frame of the
-            annotations. None or without foreground: clicks go to the box centre.
+        mask: a cropped mask, or (H, W), foreground where not zero, in the
+            frame of the annotations. None or without foreground: clicks go to the box centre.
         box: (4,), float, xyxy in the frame of the annotations.
         size_hw: height and width of the resized image, without padding.
         scale_xy: factors from the annotations' frame to the resized image,
@@ -207,19 +204,20 @@ def apply_draw(
 
 
 def _click_pixels(
-    draw: PromptDraw, recipe: PromptRecipe, mask: np.ndarray | None, box: np.ndarray
+    draw: PromptDraw, recipe: PromptRecipe, mask: CroppedMask | np.ndarray | None, box: np.ndarray
 ) -> np.ndarray:
     """Clicked positions (P, 2), xy, before scale and shift."""
     box_centre = np.tile((box[:2] + box[2:]) / 2, (draw.num_points, 1))
     if mask is None or not recipe.needs_masks:
         return box_centre
-    rows = foreground_row_counts(mask)
+    mask = CroppedMask.of_mask(mask) if isinstance(mask, np.ndarray) else mask
+    rows = mask.row_counts()
     if not rows.any():
         return box_centre
     if recipe.point == 'random':
         return np.array([foreground_pixel(mask, rows, uniform) for uniform in draw.pixels], np.float64)
-    centre = foreground_centre(mask, rows)
-    return (nearest_foreground(mask, centre) if recipe.point == 'centre_inside' else centre)[None]
+    centre = mask.centre()
+    return (mask.nearest(centre) if recipe.point == 'centre_inside' else centre)[None]
 
 
 def _box_prompt(

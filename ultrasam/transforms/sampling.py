@@ -9,6 +9,7 @@ from mmcv.transforms.base import BaseTransform
 from mmdet.registry import TRANSFORMS
 
 from ultrasam.errors import ConfigError
+from ultrasam.transforms.cropped_masks import CroppedMask, cropped
 from ultrasam.transforms.prompts import PromptRecipe, apply_draw, draw_prompt
 
 _INSTANCE_FIELDS = ('gt_bboxes', 'gt_bboxes_labels', 'gt_masks', 'gt_ignore_flags')
@@ -109,7 +110,7 @@ class SamplePrompts(BaseTransform):
         masks = _visible_masks(results, 'train')
         if masks is None:
             return
-        filled = np.array([bool(mask.any()) for mask in masks], bool)
+        filled = np.array([mask.has_foreground for mask in masks], bool)
         if not filled.all():
             _keep(results, np.flatnonzero(filled))
 
@@ -140,10 +141,10 @@ def _plain_boxes(results: dict) -> np.ndarray:
     return np.asarray(getattr(boxes, 'tensor', boxes), np.float64).reshape(-1, 4)
 
 
-def _visible_masks(results: dict, stage: str) -> np.ndarray | None:
-    """Masks (N, H, W) without the row or column that mmdet's rounding adds beyond the resized image."""
-    if results.get('gt_masks') is None:
+def _visible_masks(results: dict, stage: str) -> list[CroppedMask] | None:
+    """Masks, one an instance, without the row or column that mmdet's rounding adds beyond the resized image."""
+    masks = results.get('gt_masks')
+    if masks is None:
         return None
-    masks = results['gt_masks'].to_ndarray()
-    height, width = results['img_shape'][:2]
-    return masks[:, :height, :width] if stage == 'train' else masks
+    masks = cropped(masks)
+    return masks.visible(results['img_shape'][:2]).items if stage == 'train' else masks.items

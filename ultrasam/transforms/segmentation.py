@@ -66,6 +66,12 @@ def compressed_rle(segmentation: Any, height: int, width: int) -> dict:
 
 
 def _rle_fault(rle: dict, height: int, width: int) -> str | None:
+    runs = runs_of_rle(rle, height, width)
+    return runs if isinstance(runs, str) else None
+
+
+def runs_of_rle(rle: dict, height: int, width: int) -> np.ndarray | str:
+    """Run lengths (R,), int64, of RLE for an image of this size, or what is wrong with it, in words."""
     size, counts = rle.get('size'), rle.get('counts')
     if not isinstance(size, list | tuple) or list(size) != [height, width]:
         return f'its RLE has size {size}, the image [{height}, {width}]'
@@ -82,7 +88,7 @@ def _rle_fault(rle: dict, height: int, width: int) -> str | None:
         return 'its RLE counts are damaged'
     if runs.sum() != height * width:
         return f'the run lengths of its RLE sum to {runs.sum()}, the image has {height * width} pixels'
-    return None
+    return runs
 
 
 def _runs_of_text(counts: str | bytes) -> np.ndarray | None:

@@ -10,7 +10,7 @@ load_annotations = dict(type='LoadInstanceAnnotations', with_bbox=True, with_mas
 train_pipeline = [
     load_image,
     load_annotations,
-    dict(type='RandomFlip', prob=0.5),
+    dict(type='ContiguousRandomFlip', prob=0.5),
     dict(
         type='RandomResize',
         scale=(image_size, image_size),

@@ -7,7 +7,7 @@ resize = dict(type='FixScaleResize', scale=(image_size, image_size), keep_ratio=
 train_pipeline = [
     _base_.load_image,
     _base_.load_annotations,
-    dict(type='RandomFlip', prob=0.5),
+    dict(type='ContiguousRandomFlip', prob=0.5),
     resize,
     # gain and dynamic range differ from one machine to the next
     dict(
@@ -23,7 +23,7 @@ train_pipeline = [
         num_points=(1, 3),
         box_jitter=0.04,
     ),
-    dict(type='PackPromptedInputs'),
+    dict(type='PackPromptedInputs', target_sizes=(image_size, image_size // 4)),
 ]
 test_pipeline = [
     _base_.load_image,

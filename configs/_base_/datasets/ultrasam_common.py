@@ -16,10 +16,10 @@ test_meta_keys = ('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor'
 train_pipeline = [
     load_image,
     load_annotations,
-    dict(type='RandomFlip', prob=0.5),
+    dict(type='ContiguousRandomFlip', prob=0.5),
     resize,
     dict(type='SamplePrompts', prompt_probabilities=dict(point=0.5, box=0.5), box_jitter=0.05),
-    dict(type='PackPromptedInputs'),
+    dict(type='PackPromptedInputs', target_sizes=(image_size, image_size // 4)),
 ]
 
 train_dataloader = dict(

@@ -53,7 +53,7 @@ class MedSaLayer(EncoderLayer):
 
     def forward(self, x: Tensor) -> Tensor:
         """Transform x (B, H, W, embed_dims), float; same shape out."""
-        attended = self.attend(self.ln1(x))
+        attended = self.attn(self.ln1(x))
         x = x + attended + self.space_adapter(attended)
         normalised = self.ln2(x)
         return x + self.ffn(normalised) + self.adapter_scale * self.mlp_adapter(normalised)

@@ -1,0 +1,159 @@
+"""Time the decoder beside segment-anything's: ViT-B at 1024 px in float32, one process, the same random weights.
+
+Three kinds of row: box prompts on an embedding that is seen for the first time; further prompts on one whose shared
+products are kept, which give the same bits; and a single prompt against twenty slots, of which nineteen are empty, as
+the published code decodes it (two passes, ours on both sides).
+
+Examples:
+  python benchmarks/decoder.py
+  python benchmarks/decoder.py --full --repeats 5
+  python benchmarks/decoder.py --profile
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+
+import harness
+import numpy as np
+import torch
+from segment_anything.build_sam import sam_model_registry
+from torch import Tensor, nn
+
+from ultrasam.checkpoints.describe import describe
+from ultrasam.checkpoints.sources import from_source
+from ultrasam.models import UltraSam
+from ultrasam.models.mask_head import MULTI_MASK, SINGLE_MASK
+from ultrasam.structures import Prompt, PromptBatch
+
+FLOP = 3.62e9
+SLOTS = 20
+Call = Callable[[], Tensor]
+
+
+def detectors(device: torch.device) -> tuple[UltraSam, nn.Module]:
+    """Ours and segment-anything's, with the same random weights."""
+    from mmdet.registry import MODELS
+    from mmengine.registry import DefaultScope
+
+    import ultrasam.registry  # noqa: F401
+
+    torch.manual_seed(0)
+    sam = sam_model_registry['vit_b']().eval()
+    weights = from_source(sam.state_dict(), 'segment-anything')
+    settings = describe(weights, {'ultrasam': {'mlp_skip': 'single'}}, 'random').model_config()
+    with DefaultScope.overwrite_default_scope('mmdet'):
+        ours = MODELS.build(settings)
+    ours.load_state_dict(weights, strict=True)
+    return ours.eval().to(device), sam.to(device)
+
+
+def boxes_of(count: int) -> np.ndarray:
+    """Boxes (count, 4), xyxy pixels, all different."""
+    corners = np.random.default_rng(0).uniform(40, 500, (count, 2))
+    return np.concatenate([corners, corners + np.random.default_rng(1).uniform(60, 480, (count, 2))], 1)
+
+
+def decode_ours(model: UltraSam, embedding: Tensor, boxes: np.ndarray) -> Call:
+    """One pass over boxes, on an embedding that the model has seen."""
+    prompts = [Prompt(box=box + 0.5) for box in boxes.astype(np.float32)]
+    batch = PromptBatch.from_prompts([prompts], embedding.device)
+    return lambda: model.decode(embedding, batch, mask_prompt=None, candidates=SINGLE_MASK)[0]
+
+
+def decode_anew(model: UltraSam, embedding: Tensor, boxes: np.ndarray) -> Call:
+    """The same on an embedding that it sees for the first time."""
+    decode = decode_ours(model, embedding, boxes)
+
+    def anew() -> Tensor:
+        model.image_memory.forget()
+        return decode()
+
+    return anew
+
+
+def decode_theirs(sam: nn.Module, embedding: Tensor, boxes: np.ndarray) -> Call:
+    """The same by segment-anything."""
+    given = torch.from_numpy(boxes.astype(np.float32)).to(embedding.device)
+
+    def decode() -> Tensor:
+        sparse, dense = sam.prompt_encoder(points=None, boxes=given, masks=None)
+        positions = sam.prompt_encoder.get_dense_pe()
+        return sam.mask_decoder(embedding, positions, sparse, dense, multimask_output=False)[0]
+
+    return decode
+
+
+def two_passes(model: UltraSam, embedding: Tensor, boxes: np.ndarray) -> Call:
+    """A first mask, and the three candidates of the second look; the answer is that of the first box."""
+    batch = PromptBatch.from_prompts([[Prompt(box=box + 0.5) for box in boxes.astype(np.float32)]])
+
+    def decode() -> Tensor:
+        first, _ = model.decode(embedding, batch, mask_prompt=None, candidates=SINGLE_MASK)
+        return model.decode(embedding, batch, mask_prompt=first, candidates=MULTI_MASK)[0][0]
+
+    return decode
+
+
+def profile(sides: dict[str, Call]) -> None:
+    """Print the operators that take most of the time, of each side."""
+    from torch.profiler import ProfilerActivity
+    from torch.profiler import profile as recorded
+
+    for name, call in sides.items():
+        call()
+        with recorded(activities=[ProfilerActivity.CPU]) as found:
+            call()
+        averages = found.key_averages()
+        total = sum(one.self_cpu_time_total for one in averages)
+        sys.stdout.write(f'\n{name}: {total / 1e3:.1f} ms\n\n| operator | share | calls |\n|---|---|---|\n')
+        for one in sorted(averages, key=lambda one: -one.self_cpu_time_total)[:12]:
+            sys.stdout.write(f'| {one.key} | {one.self_cpu_time_total / total:.1%} | {one.count} |\n')
+
+
+def main() -> None:
+    """Build both models and measure."""
+    parser = harness.parser(__doc__)
+    parser.add_argument('--boxes', type=int, nargs='+', help='prompts at once (default: 1 16, full: 1 16 64)')
+    parser.add_argument('--profile', action='store_true', help='print where the time of one box goes')
+    args = parser.parse_args()
+    device = harness.gpu() or torch.device('cpu')
+    report = harness.Report('decoder', args, harness.gpu())
+    report.gemm(torch.float32)
+    model, sam = detectors(device)
+    embedding = 0.5 * torch.randn(1, 256, 64, 64, device=device)
+    if args.profile:
+        box = boxes_of(1)
+        sides = {
+            'ours': decode_ours(model, embedding, box),
+            'segment-anything': decode_theirs(sam, embedding, box),
+        }
+        profile(sides)
+        return
+    for count in args.boxes or ((1, 16, 64) if args.full else (1, 16)):
+        boxes = boxes_of(count)
+        anew, kept = decode_anew(model, embedding, boxes), decode_ours(model, embedding, boxes)
+        theirs = decode_theirs(sam, embedding, boxes)
+        options = dict(flop=count * FLOP, gemm='float32 oneDNN packed', units=count, unit='box')
+        noun = f'{count} box{"es" * (count > 1)}'
+        report.compare(
+            f'{noun}, new image', {'ours': anew, 'segment-anything': theirs}, tolerance=1e-5, **options
+        )
+        report.compare(
+            f'{noun}, image seen before',
+            {'ours': kept, 'ours, new image': anew, 'segment-anything': theirs},
+            tolerance={'segment-anything': 1e-5},
+            **options,
+        )
+    if device.type == 'cpu':
+        boxes = boxes_of(SLOTS)
+        sides = {f'{n} slot{"s" * (n > 1)}': two_passes(model, embedding, boxes[:n]) for n in (1, SLOTS)}
+        report.compare('one prompt, two passes', sides, tolerance=1e-4)
+        report.absent('latency on a GPU')
+    report.finish()
+
+
+if __name__ == '__main__':
+    with torch.no_grad():
+        main()

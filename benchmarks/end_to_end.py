@@ -1,0 +1,89 @@
+"""From a picture to a mask: ours beside segment-anything's predictor, ViT-B at 1024 px in float32, same random weights.
+
+Two rows: a picture that is new, with one box; and a box on the picture that is encoded already.
+
+Examples:
+  python benchmarks/end_to_end.py
+  python benchmarks/end_to_end.py --full
+"""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import harness
+import numpy as np
+import torch
+from segment_anything import SamPredictor
+from segment_anything.build_sam import sam_model_registry
+
+from ultrasam.checkpoints.sources import from_source
+from ultrasam.inference import UltraSamInferencer
+from ultrasam.structures import ObjectPrompt
+
+BOX = (300.0, 250.0, 700.0, 640.0)
+# of the encoder without padding of windows, and of one prompt
+FLOP_OF_IMAGE, FLOP_OF_PROMPT = 937.8e9, 3.62e9
+
+
+def predictors(device: str) -> tuple[UltraSamInferencer, SamPredictor]:
+    """Ours and segment-anything's, with the same random weights."""
+    torch.manual_seed(0)
+    sam = sam_model_registry['vit_b']().eval()
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / 'random.pth'
+        weights = from_source(sam.state_dict(), 'segment-anything')
+        torch.save({'meta': {'ultrasam': {'mlp_skip': 'single'}}, 'state_dict': weights}, path)
+        return UltraSamInferencer(path, device=device), SamPredictor(sam.to(device))
+
+
+def main() -> None:
+    """Build both and measure."""
+    args = harness.parser(__doc__, repeats=3).parse_args()
+    report = harness.Report('end_to_end', args, harness.gpu())
+    report.gemm(torch.float32)
+    ours, theirs = predictors('cpu' if harness.gpu() is None else 'cuda')
+    rng = np.random.default_rng(0)
+    sizes = ((1024, 1024), (600, 800), (1200, 1000)) if args.full else ((1024, 1024),)
+    for height, width in sizes:
+        picture = rng.integers(0, 255, (height, width, 3), np.uint8)
+        box = tuple(np.array(BOX) * (width, height, width, height) / 1024)
+
+        def prompt_ours(box: tuple[float, ...] = box) -> np.ndarray:
+            answer = ours.predict(ObjectPrompt(box_xyxy=box), refinements=0, all_candidates=True)
+            return answer.logits.reshape(3, 256, 256)
+
+        def prompt_theirs(box: tuple[float, ...] = box) -> np.ndarray:
+            return theirs.predict(box=np.array(box), multimask_output=True)[2]
+
+        def image_ours(picture: np.ndarray = picture) -> np.ndarray:
+            ours.set_image(picture)
+            return prompt_ours()
+
+        def image_theirs(picture: np.ndarray = picture) -> np.ndarray:
+            theirs.set_image(picture)
+            return prompt_theirs()
+
+        # only at the size of the network do both resize alike
+        tolerance = 1e-4 if max(height, width) == min(height, width) == 1024 else float('inf')
+        name = f'{width} x {height} px'
+        report.compare(
+            f'{name}, new picture and one box',
+            {'ours': image_ours, 'segment-anything': image_theirs},
+            tolerance=tolerance,
+            flop=FLOP_OF_IMAGE + FLOP_OF_PROMPT,
+            gemm='float32 oneDNN packed',
+        )
+        report.compare(
+            f'{name}, one box on the picture that is encoded',
+            {'ours': prompt_ours, 'segment-anything': prompt_theirs},
+            tolerance=tolerance,
+            repeats=5 * args.repeats,
+        )
+    report.finish()
+
+
+if __name__ == '__main__':
+    with torch.no_grad():
+        main()

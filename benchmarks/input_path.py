@@ -125,7 +125,7 @@ def measure(report: harness.Report, name: str, samples: list[dict], folder: Path
     peers = {
         'mmdet, without prompts and targets': Pipeline([*MMDET, dict(type='PackDetInputs')]),
         'mmdet, all pixels listed': Pipeline([*MMDET, ListedPrompts(**PROMPTS), pack_plain]),
-        'decoding alone': lambda sample: cv2.imread(sample['img_path']),
+        'decoding alone': lambda sample: decoded(sample['img_path']),
     }
     for side, steps in sides.items():
         ours = Pipeline(steps)
@@ -205,12 +205,17 @@ def fields_of(truth: Any) -> list[Any]:
     return [boxes, truth.labels, truth.masks.masks, truth.mask_targets, *prompts]
 
 
+def decoded(path: str | Path, flags: int = cv2.IMREAD_COLOR) -> np.ndarray:
+    """Pixels of a sample frame, in colour or grey."""
+    return np.asarray(cv2.imdecode(np.fromfile(path, np.uint8), flags))
+
+
 def write_frames(place: Path, kind: str) -> Path:
     """The sample frames as RGB files, each with its largest object, as most of the corpus has one."""
     content = json.loads((SAMPLES / 'annotations.agnostic.json').read_text(encoding='utf-8'))
     place.mkdir(parents=True)
     for image in content['images']:
-        pixels = cv2.imread(str(SAMPLES / 'images' / image['file_name']), cv2.IMREAD_GRAYSCALE)
+        pixels = decoded(SAMPLES / 'images' / image['file_name'], cv2.IMREAD_GRAYSCALE)
         shown = cv2.applyColorMap(pixels, cv2.COLORMAP_BONE) if kind == 'colour' else np.dstack([pixels] * 3)
         cv2.imwrite(str(place / image['file_name']), shown)
     by_image: dict[int, dict] = {}

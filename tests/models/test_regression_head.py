@@ -1,14 +1,11 @@
 from __future__ import annotations
 
-from types import SimpleNamespace
-
 import pytest
 import torch
 from mmengine.registry import init_default_scope
 from mmpretrain.structures import DataSample
 
 from ultrasam.errors import ConfigError, InputError
-from ultrasam.hooks.classes import check_classes
 from ultrasam.models.regression_head import MeasurementHead
 
 WIDTH = 4
@@ -93,10 +90,3 @@ def test_data_that_do_not_fit():
         head(is_length=True).loss(feats, [sample(1.0, scale=(2.0, 1.0))])
     with pytest.raises(ConfigError, match='need data_samples'):
         head(is_length=True).predict(feats)
-
-
-def test_a_run_with_other_values_than_the_data_is_refused():
-    model = SimpleNamespace(head=SimpleNamespace(num_values=2))
-    check_classes(model, {'train': ('circumference_px', 'area_px')})
-    with pytest.raises(ConfigError, match=r'model\.head\.num_values is 2, but the train data have 1'):
-        check_classes(model, {'train': ('circumference_px',)})

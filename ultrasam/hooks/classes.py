@@ -12,12 +12,11 @@ from mmengine.runner import Runner
 from ultrasam.errors import ConfigError
 from ultrasam.hooks.stages import built_loops
 
-# where detectors, Mask2Former, classifiers and measuring models keep their number of classes or values
+# where detectors, Mask2Former and classifiers keep their number of classes
 _COUNTS = (
     ('panoptic_head', 'num_things_classes'),
     ('bbox_head', 'num_classes'),
     ('head', 'num_classes'),
-    ('head', 'num_values'),
 )
 
 

@@ -66,7 +66,7 @@ class SurvivingTrainLoop(IterBasedTrainLoop):
         lock = locked(runner.work_dir) if is_main_process() else nullcontext()
         if runner.val_loop is not None:
             shield_workers(runner.val_loop.dataloader)
-        with lock, StopSignals() as stop:
+        with lock, StopSignals() as stop, self._workers_ended():
             runner.call_hook('before_train')
             runner.call_hook('before_train_epoch')
             self._find_place()
@@ -81,6 +81,19 @@ class SurvivingTrainLoop(IterBasedTrainLoop):
             runner.call_hook('after_train_epoch')
             runner.call_hook('after_train')
         return runner.model
+
+    @contextmanager
+    def _workers_ended(self) -> Iterator[None]:
+        """End the data workers at once, not when something collects the runner as garbage, which waits for each."""
+        try:
+            yield
+        finally:
+            loading = getattr(self.dataloader_iterator, '_iterator', None)
+            end_workers = getattr(loading, '_shutdown_workers', None)
+            if end_workers is not None:
+                end_workers()
+                # workers that persist would be asked again
+                self.dataloader._iterator = None
 
     @property
     def _device(self) -> torch.device:

@@ -8,6 +8,8 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from multiprocessing import get_start_method
+from multiprocessing.context import ForkContext, ForkProcess
 from types import FrameType, TracebackType
 from typing import Any
 
@@ -16,6 +18,8 @@ from mmengine.dist import all_reduce, get_world_size
 
 ASKING = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
 """What a scheduler, a user at the keyboard, and Slurm before a time limit (``--signal=USR1@120``) send."""
+
+_IGNORED = tuple(number for number in ASKING if number != signal.SIGTERM)
 
 
 class StopRequested(BaseException):
@@ -95,18 +99,37 @@ def shield_workers(dataloader: Any) -> None:
     Args:
         dataloader: whose workers are not started yet.
     """
-    if dataloader.num_workers and not _is_shielded(dataloader.worker_init_fn):
-        dataloader.worker_init_fn = partial(_start_worker, dataloader.worker_init_fn)
+    if not dataloader.num_workers or _is_shielded(dataloader.worker_init_fn):
+        return
+    dataloader.worker_init_fn = partial(_start_worker, dataloader.worker_init_fn)
+    given = dataloader.multiprocessing_context
+    if type(given) is ForkContext or (given is None and get_start_method() == 'fork'):
+        dataloader.multiprocessing_context = _SignalsBlockedContext()
 
 
 def _is_shielded(init: Any) -> bool:
     return isinstance(init, partial) and init.func is _start_worker
 
 
+class _SignalsBlockedProcess(ForkProcess):
+    """A process in which no thread takes these signals, also those that libraries start as soon as it is forked."""
+
+    def start(self) -> None:
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, ASKING)
+        try:
+            super().start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+class _SignalsBlockedContext(ForkContext):
+    Process = _SignalsBlockedProcess
+
+
 def _start_worker(init: Callable[[int], Any] | None, worker: int) -> None:
-    for number in ASKING:
-        if number != signal.SIGTERM:
-            signal.signal(number, signal.SIG_IGN)
+    for number in _IGNORED:
+        signal.signal(number, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _IGNORED)
     # torch and multiprocessing end workers that hang by SIGTERM: only the sender tells one from the other
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
     threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()

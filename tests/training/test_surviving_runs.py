@@ -8,7 +8,10 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -219,7 +222,29 @@ def ask_all_processes(number: int):
     return strike
 
 
+class ThreadInEveryChild:
+    """A library whose threads come back in every process that is forked, before anything else runs there."""
+
+    def __init__(self) -> None:
+        self.is_wanted = True
+        os.register_at_fork(after_in_child=self._start)
+
+    def _start(self) -> None:
+        if self.is_wanted:
+            threading.Thread(target=time.sleep, args=(600,), daemon=True).start()
+
+
+@pytest.fixture(params=[False, True], ids=['plain', 'threads of libraries'])
+def children(request: pytest.FixtureRequest) -> Iterator[None]:
+    library = ThreadInEveryChild() if request.param else None
+    yield
+    if library is not None:
+        # what is registered stays so
+        library.is_wanted = False
+
+
 @pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGINT, signal.SIGUSR1])
+@pytest.mark.usefixtures('children')
 def test_data_workers_leave_the_end_to_the_main_process(tmp_path: Path, number: int):
     first, second = Record({4: ask_all_processes(number)}), Record()
     with pytest.raises(SystemExit) as end:
@@ -229,6 +254,7 @@ def test_data_workers_leave_the_end_to_the_main_process(tmp_path: Path, number: 
     assert sorted({**first.losses, **second.losses}) == list(range(12))
 
 
+@pytest.mark.usefixtures('children')
 def test_data_workers_end_when_the_main_process_says_so(tmp_path: Path):
     ended = []
 
@@ -243,6 +269,16 @@ def test_data_workers_end_when_the_main_process_says_so(tmp_path: Path):
     with pytest.raises(StopIteration):
         make_runner(tmp_path / 'run', Record({4: strike}), workers=2).train()
     assert ended == [0]
+
+
+@pytest.mark.parametrize('bad_steps', [(), tuple(range(3, 12))], ids=['to the end', 'with an error'])
+def test_no_data_worker_outlives_the_run(tmp_path: Path, bad_steps: tuple[int, ...]):
+    runner = make_runner(tmp_path / 'run', Record(), model=RandomModel(bad_steps), workers=2)
+    before = {child.pid for child in multiprocessing.active_children()}
+    with pytest.raises(TrainingError) if bad_steps else nullcontext():
+        runner.train()
+    assert runner.iter > 2
+    assert {child.pid for child in multiprocessing.active_children()} <= before
 
 
 def test_links_that_leave_the_folder_are_passed_over(tmp_path: Path):

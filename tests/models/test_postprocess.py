@@ -17,7 +17,7 @@ from ultrasam.models.postprocess import (
     interpolated_masks,
     masks_at_image_size,
 )
-from ultrasam.models.resampling import axis_of, taps, weights_of
+from ultrasam.models.resampling import blocks_of, taps, weights_of
 
 
 def smooth(count: int, size: int, generator: torch.Generator) -> torch.Tensor:
@@ -89,6 +89,7 @@ def test_nothing_whole_is_resized_for_ordinary_objects(monkeypatch: pytest.Monke
     logits = smooth(2, 64, torch.Generator().manual_seed(0))
     wanted = [interpolated_masks(logits, placement, upsampling) for upsampling in MASK_UPSAMPLINGS]
     monkeypatch.setattr(postprocess_module, 'interpolated_masks', refuse)
+    monkeypatch.setattr(postprocess_module, '_whole', refuse)
     for upsampling, masks in zip(MASK_UPSAMPLINGS, wanted, strict=True):
         assert torch.equal(ImageMasks(logits, placement, upsampling).masks, masks)
 
@@ -130,12 +131,19 @@ def test_weights_are_those_of_torch(size: int, pixels: int) -> None:
     assert np.array_equal(matrix, wanted.numpy())
 
 
-def test_a_pixel_knows_its_cells() -> None:
-    axis = axis_of(16, 64, 50, 33)
-    matrix, _ = weights_of(16, 64, 50, 33)
-    for pixel, weights in enumerate(matrix.numpy()):
-        used = np.flatnonzero(weights)
-        assert (axis.first[pixel], axis.last[pixel]) == (used[0], used[-1])
-    assert axis.is_gapless
-    # cells beyond the cut, and those that a coarse image skips, are not used
-    assert axis.is_used.tolist() == (matrix.numpy() != 0).any(0).tolist()
+@pytest.mark.parametrize(
+    'sizes', [(16, 64, 50, 33), (16, 64, 64, 64), (16, 64, 50, 211), (8, 32, 1, 5), (64, 256, 256, 9)]
+)
+def test_a_block_knows_its_pixels_and_their_cells(sizes: tuple[int, int, int, int]) -> None:
+    blocks, wanted = blocks_of(*sizes), weights_of(*sizes)
+    assert blocks is not None
+    assert [*blocks.start[1:], sizes[-1]] == blocks.stop.tolist()
+    found = np.zeros_like(wanted)
+    for i, (start, stop) in enumerate(zip(blocks.start, blocks.stop, strict=True)):
+        assert set(blocks.pixels[:, i]) == set(range(start, stop))
+        used = np.flatnonzero(wanted[start])
+        assert (blocks.cells[0, i], blocks.cells[-1, i]) == (used[0], used[-1])
+        for pixel, weights in zip(blocks.pixels[:, i], blocks.weights[:, :, i], strict=True):
+            found[pixel] = 0
+            np.add.at(found[pixel], blocks.cells[:, i], weights)
+    assert np.array_equal(found, wanted)

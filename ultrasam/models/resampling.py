@@ -6,103 +6,96 @@ every size and version.
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor
 
 _CANDIDATES = 4
+# in pixels of it
+_COST_OF_A_BLOCK = 2
 
 
 @dataclass(frozen=True)
-class Axis:
-    """How one axis of the image comes from one axis of the mask logits.
+class Blocks:
+    """Short runs of neighbouring pixels of one axis that depend on the same cells: S of them, in order.
 
     Args:
-        first: (pixels,), int64, first cell with a weight that is not zero.
-        last: (pixels,), int64, last such cell.
-        first_pixel: (cells,), int64, first pixel whose last cell is this one or a later one.
-        last_pixel: (cells,), int64, last pixel whose first cell is this one or an earlier one.
-        is_gapless: whether all cells from first to last have a weight that is not zero, and both ascend.
+        start: (S,), int64, first pixel of each.
+        stop: (S,), int64, the pixel after its last; R pixels at most.
+        pixels: (R, S), int32, its pixels; one with fewer than R has its last again.
+        cells: (K, S), int64, the cells that it depends on; one with fewer than K has its last again.
+        weights: (R, K, S), float64, of its pixels and cells; zero for cells that are there again.
+        rounded_weights: the same in float32.
     """
 
-    first: np.ndarray
-    last: np.ndarray
-    first_pixel: np.ndarray
-    last_pixel: np.ndarray
-    is_gapless: bool
+    start: np.ndarray
+    stop: np.ndarray
+    pixels: np.ndarray
+    cells: np.ndarray
+    weights: np.ndarray
+    rounded_weights: np.ndarray
 
-    @functools.cached_property
-    def is_used(self) -> np.ndarray:
-        """(cells,), bool: whether some pixel depends on the cell."""
-        return self.first_pixel <= self.last_pixel
+    def __len__(self) -> int:
+        return len(self.start)
 
-    @functools.cached_property
-    def uses_all(self) -> bool:
-        """Whether every cell is used."""
-        return bool(self.is_used.all())
-
-    def reach(self, cells: np.ndarray) -> tuple[slice, slice]:
-        """Which pixels depend on a true one of the cells (cells,), bool, all used.
-
-        Returns:
-            The cells from first to last, and their pixels; both empty where there is none.
-        """
+    def between(self, cells: np.ndarray) -> Blocks:
+        """Those that depend on one of the cells from the first true one to the last: (cells,), bool."""
         places = np.flatnonzero(cells)
-        if not len(places):
-            return slice(0, 0), slice(0, 0)
-        first, last = int(places[0]), int(places[-1])
-        return slice(first, last + 1), slice(int(self.first_pixel[first]), int(self.last_pixel[last]) + 1)
-
-    def unions(self, cells: np.ndarray, kept: slice, pixels: slice) -> tuple[np.ndarray, np.ndarray]:
-        """What pixels see of cells.
-
-        Args:
-            cells: (kept cells, ...), bool.
-            kept: which they are, of :meth:`reach`.
-            pixels: of :meth:`reach`.
-
-        Returns:
-            Unions of neighbouring cells (U, ...), bool, and the row of each pixel in them.
-        """
-        first = np.maximum(self.first[pixels], kept.start) - kept.start
-        length = np.minimum(self.last[pixels], kept.stop - 1) - kept.start - first
-        rows = [cells]
-        for step in range(1, int(length.max()) + 1):
-            wider = rows[-1].copy()
-            wider[:-step] |= cells[step:]
-            rows.append(wider)
-        return np.concatenate(rows), length * len(cells) + first
+        first = last = 0
+        if len(places):
+            first = int(np.searchsorted(self.cells[-1], places[0]))
+            last = int(np.searchsorted(self.cells[0], places[-1], side='right'))
+        return Blocks(
+            **{field.name: getattr(self, field.name)[..., first:last] for field in dataclasses.fields(self)}
+        )
 
 
 @functools.lru_cache(maxsize=256)
-def axis_of(cells: int, input_size: int, resized: int, pixels: int) -> Axis:
-    """The axis of an image: ``cells`` to ``input_size``, cut to ``resized``, to ``pixels``."""
+def blocks_of(cells: int, input_size: int, resized: int, pixels: int) -> Blocks | None:
+    """The blocks of an axis of the image: ``cells`` to ``input_size``, cut to ``resized``, to ``pixels``.
+
+    Returns:
+        None if a pixel does not depend on all cells from its first to its last, or they do not ascend.
+    """
     least, most = _ends(*taps(cells, input_size))
-    first, last = _ends(*taps(min(resized, input_size), pixels))
-    is_gapless = bool((least[1:] <= most[:-1] + 1).all() and (last - first <= 1).all())
-    first, last = least[first], most[last]
-    is_ascending = bool((np.diff(first) >= 0).all() and (np.diff(last) >= 0).all())
-    every = np.arange(cells)
-    return Axis(
-        first,
-        last,
-        np.searchsorted(last, every),
-        np.searchsorted(first, every, side='right') - 1,
-        is_gapless and is_ascending,
-    )
+    near, far = _ends(*taps(min(resized, input_size), pixels))
+    first, last = least[near], most[far]
+    is_gapless = (least[1:] <= most[:-1] + 1).all() and (far - near <= 1).all()
+    if not is_gapless or (np.diff(first) < 0).any() or (np.diff(last) < 0).any():
+        return None
+    weights = weights_of(cells, input_size, resized, pixels)
+    start = _short_runs(np.flatnonzero(np.diff(first, prepend=-1) | np.diff(last, prepend=-1)), pixels)
+    stop = np.append(start[1:], pixels)
+    lowest, highest = first[start], last[start]
+    wanted = lowest + np.arange((highest - lowest).max() + 1)[:, None]
+    seen = np.minimum(wanted, highest)
+    shown = np.minimum(start + np.arange((stop - start).max())[:, None], stop - 1)
+    exact = np.where(wanted <= highest, weights[shown[:, None], seen], 0.0)
+    return Blocks(start, stop, shown.astype(np.int32), seen, exact, exact.astype(np.float32))
 
 
-@functools.lru_cache(maxsize=16)
-def weights_of(cells: int, input_size: int, resized: int, pixels: int) -> tuple[Tensor, Tensor]:
-    """The weights of an axis: (pixels, cells), in float64 and rounded to float32."""
+def _short_runs(start: np.ndarray, end: int) -> np.ndarray:
+    """Starts of runs up to an end, of which long ones are cut so that few pixels are missing to the longest."""
+    length = np.diff(start, append=end)
+    # as all are treated alike, each costs as much as the longest, and something beside
+    cost = {
+        most: (-(-length // most)).sum() * (most + _COST_OF_A_BLOCK) for most in range(1, length.max() + 1)
+    }
+    most = min(cost, key=lambda most: cost[most])
+    pieces = -(-length // most)
+    within = np.arange(pieces.sum()) - np.repeat(np.cumsum(pieces) - pieces, pieces)
+    return np.repeat(start, pieces) + most * within
+
+
+def weights_of(cells: int, input_size: int, resized: int, pixels: int) -> np.ndarray:
+    """The weights of an axis: (pixels, cells), float64."""
     cut = min(resized, input_size)
     near, far = (_dense(*taps(n, m), n) for n, m in ((cells, input_size), (cut, pixels)))
-    whole = far @ near[:cut]
-    return whole, whole.float()
+    return far @ near[:cut]
 
 
 def taps(size: int, pixels: int) -> tuple[np.ndarray, np.ndarray]:
@@ -134,7 +127,7 @@ def _ends(index: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray
     )
 
 
-def _dense(index: np.ndarray, weight: np.ndarray, size: int) -> Tensor:
+def _dense(index: np.ndarray, weight: np.ndarray, size: int) -> np.ndarray:
     matrix = np.zeros((len(index), size))
     np.add.at(matrix, (np.arange(len(index))[:, None], index), weight)
-    return torch.from_numpy(matrix)
+    return matrix

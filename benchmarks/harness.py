@@ -11,15 +11,16 @@ A command of a row is built like this::
     report.finish()                                     # Markdown to stdout, JSON where --json says
 
 The first side is ours.  Sides return what is compared (tensors, arrays, or anything with ``==``) and must do their
-whole work in the call.  A row whose results differ by more than the tolerance is not timed: the command ends with
-the difference.  A row during which other processes took more than 12 % of the machine is marked, and with
-``--strict`` refused.  Memory and other figures without a clock go in with :meth:`Report.figures`; what needs a GPU
-asks :func:`gpu` and calls :meth:`Report.absent` when there is none.
+whole work in the call; what takes less than 20 ms is called several times in its turn.  A row whose results differ by
+more than the tolerance is not timed: the command ends with the difference.  A row during which other processes took
+more than 12 % of the machine is marked, and with ``--strict`` refused.  Memory and other figures without a clock go
+in with :meth:`Report.figures`; what needs a GPU asks :func:`gpu` and calls :meth:`Report.absent` when there is none.
 """
 
 from __future__ import annotations
 
 import argparse
+import math
 import statistics
 import sys
 import time
@@ -36,6 +37,7 @@ from timing import seconds
 from ultrasam.atomic import publish_json
 
 LARGEST_SHARE_OF_OTHERS = 0.12
+SHORTEST_TURN_S = 0.02
 Call = Callable[[], Any]
 
 
@@ -115,8 +117,9 @@ class Report:
         """
         differences = self._differences(name, sides, tolerance)
         watch = Watch()
+        calls = {side: self._calls_a_turn(call, clock) for side, call in sides.items()}
         rounds = [
-            [self._seconds(call, clock) / units for call in sides.values()]
+            [self._seconds(call, clock, calls[side]) / units for side, call in sides.items()]
             for _ in range(repeats or self.args.repeats)
         ]
         times = dict(zip(sides, map(list, zip(*rounds, strict=True)), strict=True))
@@ -201,16 +204,23 @@ class Report:
                 )
         return found
 
-    def _seconds(self, call: Call, clock: Callable[[], float] = time.perf_counter) -> float:
-        if self.device is None or self.device.type == 'cpu':
-            return seconds(call, clock)
-        torch.cuda.synchronize(self.device)
+    def _calls_a_turn(self, call: Call, clock: Callable[[], float]) -> int:
+        """How often a side is called in its turn, so that a turn is longer than what a clock and a scheduler blur."""
+        return math.ceil(SHORTEST_TURN_S / max(self._seconds(call, clock), 1e-6))
 
-        def waited() -> None:
-            call()
+    def _seconds(self, call: Call, clock: Callable[[], float] = time.perf_counter, calls: int = 1) -> float:
+        """Time of one call, as the mean of several in a row."""
+        on_gpu = self.device is not None and self.device.type != 'cpu'
+
+        def turn() -> None:
+            for _ in range(calls):
+                call()
+            if on_gpu:
+                torch.cuda.synchronize(self.device)
+
+        if on_gpu:
             torch.cuda.synchronize(self.device)
-
-        return seconds(waited)
+        return seconds(turn, clock) / calls
 
 
 def difference(a: Any, b: Any) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import torch
@@ -24,8 +25,8 @@ SINGLE_MASK = slice(0, 1)
 MULTI_MASK = slice(1, NUM_MASKS)
 ALL_MASKS = slice(0, NUM_MASKS)
 
-# upscaled at once in inference on a CPU: 12 MB of the largest steps
-_CELLS_IN_CACHE = 2048
+# upscaled at once in inference on a CPU: 16 MB of the largest steps
+_CELLS_IN_CACHE = 4096
 
 
 @MODELS.register_module()
@@ -132,13 +133,13 @@ class SamMaskHead(BaseModule):
             parts = []
             for cells in of_image.split(_CELLS_IN_CACHE):
                 x = product(cells, weights[0], bias=biases[0]).view(-1, len(norm.weight))
-                x = F.gelu(F.layer_norm(x, norm.weight.shape, norm.weight, norm.bias, norm.eps))
-                x = F.gelu(product(x, weights[1], bias=biases[1])).view(-1, of_masks.shape[1])
-                parts.append(product(of_masks, x))
+                x = torch.ops.aten.gelu_(F.layer_norm(x, norm.weight.shape, norm.weight, norm.bias, norm.eps))
+                x = torch.ops.aten.gelu_(product(x, weights[1], bias=biases[1]))
+                parts.append(product(of_masks, x.view(-1, of_masks.shape[1])))
             logits.append(torch.cat(parts, 1))
-        height, width = image.shape[-2:]
-        squares = torch.stack(logits).unflatten(2, (height, width, 2, 2, 2, 2))
-        return squares.permute(0, 1, 2, 4, 6, 3, 5, 7).flatten(5, 7).flatten(2, 4)
+        side = 4 * image.shape[-1]
+        squares = torch.stack(logits).index_select(2, _order_of_cells(*image.shape[-2:]))
+        return squares.unflatten(2, (-1, side))
 
     def _upscaled_products(self, image: Tensor, hyper: Tensor) -> Tensor:
         """Mask logits (M, K, 4H, 4W): ``output_upscaling`` of the image (M, C, H, W) times hyper (M, K, C / 8).
@@ -202,6 +203,14 @@ class SamMaskHead(BaseModule):
 def _cell_by_cell(layer: nn.ConvTranspose2d, x: Tensor) -> Tensor:
     """A transposed convolution of stride and size 2 on cells x (..., C): (..., row, column, D)."""
     return F.linear(x, *_weights_of_cells(layer)).unflatten(-1, (2, 2, -1))
+
+
+@functools.lru_cache(maxsize=8)
+def _order_of_cells(height: int, width: int) -> Tensor:
+    """Where each cell (16 * height * width,) of upscaled logits, row by row, comes from."""
+    order = torch.arange(16 * height * width).unflatten(0, (height, width, 2, 2, 2, 2))
+    # cell row, coarse and fine row within it; then the same of columns
+    return order.permute(0, 2, 4, 1, 3, 5).flatten()
 
 
 def _weights_of_cells(layer: nn.ConvTranspose2d) -> tuple[Tensor, Tensor]:

@@ -55,11 +55,12 @@ class BlockMask:
     @property
     def box(self) -> tuple[int, int, int, int]:
         """Tight box, xyxy, right and bottom exclusive; zeros where the mask is empty."""
-        across, down = np.flatnonzero(self.inside.any(1)), np.flatnonzero(self.inside.any(0))
-        if not len(across):
+        down, across = _extent(self.inside)
+        if not len(down):
             return 0, 0, 0, 0
-        left, right = self.columns.start[across[0]], self.columns.stop[across[-1]]
-        top, bottom = self.rows.start[down[0]], self.rows.stop[down[-1]]
+        # the blocks are columns by rows
+        left, right = self.columns.start[down[0]], self.columns.stop[down[-1]]
+        top, bottom = self.rows.start[across[0]], self.rows.stop[across[-1]]
         return int(left), int(top), int(right), int(bottom)
 
     def run_lengths(self, size_hw: tuple[int, int]) -> RunLengths:
@@ -99,10 +100,10 @@ class PixelMask:
     @functools.cached_property
     def box(self) -> tuple[int, int, int, int]:
         """Tight box, xyxy, right and bottom exclusive; zeros where the mask is empty."""
-        left, top, width, height = cv2.boundingRect(self.pixels.view(np.uint8))
-        if not width:
+        down, across = _extent(self.pixels)
+        if not len(down):
             return 0, 0, 0, 0
-        return self.left + left, self.top + top, self.left + left + width, self.top + top + height
+        return self.left + across.start, self.top + down.start, self.left + across.stop, self.top + down.stop
 
     def run_lengths(self, size_hw: tuple[int, int]) -> RunLengths:
         """Compressed COCO run lengths of the mask of an image (height, width)."""
@@ -168,7 +169,16 @@ def outlined(logits: np.ndarray, rows: Blocks, columns: Blocks) -> PixelMask | N
 
 def _that_see(cells: np.ndarray, rows: Blocks, columns: Blocks) -> tuple[Blocks, Blocks]:
     """The blocks from the first to the last that may see a true one of the cells (h, w), bool."""
-    return rows.between(np.any(cells, axis=1)), columns.between(np.any(cells, axis=0))
+    down, across = _extent(cells)
+    return rows.that_see(down.start, down.stop), columns.that_see(across.start, across.stop)
+
+
+def _extent(mask: np.ndarray) -> tuple[range, range]:
+    """Rows and columns from the first to the last that are not empty of a mask (N, M), bool."""
+    if not mask.size:
+        return range(0), range(0)
+    left, top, width, height = cv2.boundingRect(mask.view(np.uint8))
+    return range(top, top + height), range(left, left + width)
 
 
 def _unions(cells: np.ndarray, rows: Blocks, columns: Blocks) -> np.ndarray:

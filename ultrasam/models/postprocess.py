@@ -17,6 +17,7 @@ from pycocotools import mask as coco_mask
 from torch import Tensor
 
 from ultrasam.models.mask_parts import BlockMask, PixelMask, outlined
+from ultrasam.models.products import keep_freed_memory
 from ultrasam.models.resampling import Blocks, blocks_of
 
 MASK_UPSAMPLINGS = ('binary', 'logits')
@@ -120,6 +121,7 @@ class ImageMasks:
         blocks = self._placement.blocks(self._logits.shape[1:]) if self._logits.device.type == 'cpu' else None
         if blocks is None:
             return None
+        keep_freed_memory()
         if self._upsampling == 'binary':
             return [BlockMask.of(cells, *blocks) for cells in (self._logits > 0).numpy()]
         return [

@@ -6,7 +6,6 @@ every size and version.
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 from dataclasses import dataclass
 
@@ -42,15 +41,16 @@ class Blocks:
     def __len__(self) -> int:
         return len(self.start)
 
-    def between(self, cells: np.ndarray) -> Blocks:
-        """Those that depend on one of the cells from the first true one to the last: (cells,), bool."""
-        places = np.flatnonzero(cells)
-        first = last = 0
-        if len(places):
-            first = int(np.searchsorted(self.cells[-1], places[0]))
-            last = int(np.searchsorted(self.cells[0], places[-1], side='right'))
+    def that_see(self, first: int, end: int) -> Blocks:
+        """Those from the first to the last that depend on one of the cells from ``first`` to before ``end``."""
+        part = slice(int(np.searchsorted(self.cells[-1], first)), int(np.searchsorted(self.cells[0], end)))
         return Blocks(
-            **{field.name: getattr(self, field.name)[..., first:last] for field in dataclasses.fields(self)}
+            self.start[part],
+            self.stop[part],
+            self.pixels[:, part],
+            self.cells[:, part],
+            self.weights[..., part],
+            self.rounded_weights[..., part],
         )
 
 

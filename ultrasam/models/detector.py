@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from mmdet.models.detectors import BaseDetector
@@ -12,13 +12,14 @@ from mmengine.structures import InstanceData
 from torch import Tensor
 
 from ultrasam.errors import ConfigError
+from ultrasam.models.decoder_pass import CompiledPass, run_pass
 from ultrasam.models.folded_decoder import ImageMemory, decode_folded
 from ultrasam.models.interaction import InteractiveTraining
 from ultrasam.models.mask_head import MULTI_MASK, SINGLE_MASK, mask_targets
 from ultrasam.models.postprocess import ImageMasks, Placement
 from ultrasam.models.products import is_plain_inference
-from ultrasam.models.prompt_encoder import DensePrompt
 from ultrasam.structures import PromptBatch
+from ultrasam.structures.prompts import NUM_OUTPUT_TOKENS
 
 INSTANCES_IN_CACHE = 4
 """Instances decoded at once on a CPU: their images, 4 MB each and some copies, stay in its last cache."""
@@ -55,6 +56,8 @@ class UltraSam(BaseDetector):
             from where the mask is wrong, over several rounds.
         interactive: options of :class:`InteractiveTraining`, for interactive
             sampling only.
+        compile_decoder: run passes of the decoder through ``torch.compile``, in training and at inference: True, or
+            its options, such as ``dict(mode='reduce-overhead')`` for the latency of single prompts on a GPU.
         data_preprocessor: config of the data preprocessor.
         init_cfg: initialisation config of MMEngine.
 
@@ -78,6 +81,7 @@ class UltraSam(BaseDetector):
         instances_per_pass: int = 16,
         prompt_sampling: str = 'published',
         interactive: dict | None = None,
+        compile_decoder: bool | Mapping = False,
         data_preprocessor: dict | None = None,
         init_cfg: dict | list[dict] | None = None,
     ) -> None:
@@ -113,6 +117,9 @@ class UltraSam(BaseDetector):
         self.interactive = (
             InteractiveTraining(**(interactive or {})) if prompt_sampling == 'interactive' else None
         )
+        self._run_pass: Callable[..., tuple[Tensor, Tensor]] = run_pass
+        if compile_decoder is not False:
+            self._run_pass = CompiledPass({} if compile_decoder is True else dict(compile_decoder))
         self.backbone = MODELS.build(backbone)
         self.prompt_encoder = MODELS.build(dict(prompt_encoder, mask_prompts=num_refinements > 0))
         self.decoder = MODELS.build(decoder)
@@ -148,18 +155,13 @@ class UltraSam(BaseDetector):
         for members, rows in self._passes(prompts):
             coords, labels, index = prompts.coords[rows], prompts.labels[rows], prompts.image_index[members]
             masks = None if mask_prompt is None else mask_prompt[members]
-            tokens = self.prompt_encoder.tokens(coords, labels)
-            if self._folds(embedding, tokens):
-                dense = self.prompt_encoder.dense_parts(masks, coords, labels)
-                tokens, image = self._decode_folded(embedding, index.tolist(), tokens, dense)
+            if self._folds(embedding, coords):
+                found = self._decode_folded(embedding, index.tolist(), coords, labels, masks, candidates)
             else:
                 if cells is None:
-                    # channels stay last in memory, as the decoder and the head work cell by cell
                     cells = embedding.flatten(2).transpose(1, 2).contiguous()
-                image = cells[index].transpose(1, 2).unflatten(2, embedding.shape[-2:])
-                image = image + self.prompt_encoder.dense(masks, coords, labels)
-                tokens, image = self.decoder(tokens, image, self.prompt_encoder.dense_positions())
-            decoded.append(self.bbox_head(tokens, image, candidates=candidates))
+                found = self._run_pass(self, cells, index, coords, labels, masks, candidates)
+            decoded.append(found)
             order.append(members)
         if len(decoded) == 1:
             return decoded[0]
@@ -167,24 +169,35 @@ class UltraSam(BaseDetector):
         logits, iou = zip(*decoded, strict=True)
         return torch.cat(logits)[back], torch.cat(iou)[back]
 
-    def _folds(self, embedding: Tensor, tokens: Tensor) -> bool:
-        """Whether to decode by :func:`decode_folded`: inference on a CPU, of few tokens (M, T, C) each."""
+    def _folds(self, embedding: Tensor, coords: Tensor) -> bool:
+        """Whether to decode by :func:`decode_folded`: inference on a CPU, of few tokens at coords (G, T, 2)."""
         looking = self.decoder.layers[0].cross_attn_token_to_image
         return (
             not self.training
+            and self._run_pass is run_pass
             and is_plain_inference(embedding)
-            and len(tokens) > 0
-            and looking.folds(tokens.shape[1])
+            and len(coords) > 0
+            and looking.folds(coords.shape[1] + NUM_OUTPUT_TOKENS)
         )
 
     def _decode_folded(
-        self, embedding: Tensor, images: list[int], tokens: Tensor, dense: DensePrompt
+        self,
+        embedding: Tensor,
+        images: list[int],
+        coords: Tensor,
+        labels: Tensor,
+        masks: Tensor | None,
+        candidates: slice,
     ) -> tuple[Tensor, Tensor]:
-        """Decoded tokens and image of M instances, whose images are given; what these share is made once."""
+        """The same as :func:`run_pass` for instances whose images are given; what these share is made once."""
+        tokens = self.prompt_encoder.tokens(coords, labels)
+        dense = self.prompt_encoder.dense_parts(masks, coords, labels)
         positions = self.image_memory.positions(self.prompt_encoder)
         terms = self.image_memory.terms(embedding, sorted(set(images)), positions, self.decoder.layers[0])
         tokens, cells = decode_folded(self.decoder, tokens, [terms[i] for i in images], dense, positions)
-        return tokens, cells.transpose(1, 2).unflatten(2, embedding.shape[-2:])
+        image = cells.transpose(1, 2).unflatten(2, embedding.shape[-2:])
+        found: tuple[Tensor, Tensor] = self.bbox_head(tokens, image, candidates=candidates)
+        return found
 
     def train(self, mode: bool = True) -> UltraSam:
         """Switch between training and evaluation; forgets what was kept of images."""

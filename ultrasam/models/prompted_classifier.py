@@ -77,6 +77,10 @@ class PromptedClassifier(UltraSam):
             raise ConfigError(
                 f'{type(self.bbox_head).__name__} gives no classes: use SamClassificationHead as bbox_head'
             )
+        if detector.get('compile_decoder', False) is not False:
+            raise ConfigError(
+                'compile_decoder: a prompted classifier looks into its head, which is not compiled yet'
+            )
         width = self._encoder().pos_embed.shape[-1]
         if width != self.bbox_head.image_dims:
             raise ConfigError(

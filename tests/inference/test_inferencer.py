@@ -78,6 +78,19 @@ def test_many_objects_at_once_equal_one_by_one(inferencer: UltraSamInferencer, i
         assert (alone.masks[0] ^ together.masks[i]).mean() < 1e-4
 
 
+def test_a_compiled_decoder_gives_the_same(
+    checkpoint: Path, inferencer: UltraSamInferencer, image: np.ndarray
+):
+    compiled = UltraSamInferencer(checkpoint, device='cpu', compile_decoder=dict(backend='eager'))
+    for each in (inferencer, compiled):
+        each.set_image(image)
+    torch._dynamo.utils.counters.clear()
+    found, wanted = compiled.predict(PROMPTS), inferencer.predict(PROMPTS)
+    assert torch._dynamo.utils.counters['stats']['unique_graphs'] > 0
+    assert np.allclose(found.scores, wanted.scores, atol=1e-5)
+    assert np.allclose(found.logits, wanted.logits, atol=1e-4)
+
+
 def test_an_earlier_mask_is_a_prompt(inferencer: UltraSamInferencer, image: np.ndarray):
     inferencer.set_image(image)
     first = inferencer.predict(points=[(100, 120)])

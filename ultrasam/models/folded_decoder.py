@@ -19,7 +19,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ultrasam.models.products import keep_freed_memory, product
+from ultrasam.models.allocator import keep_freed_memory
+from ultrasam.models.products import product
 from ultrasam.models.prompt_encoder import DensePrompt
 from ultrasam.models.two_way_transformer import (
     ImageToTokens,

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from ultrasam.errors import ConfigError
+from ultrasam.models.allocator import return_freed_memory
 from ultrasam.models.attention import WindowAttention
 from ultrasam.models.layers import FeedForward, LayerNorm2d, PointwiseConv2d
 from ultrasam.models.packed_linear import ROWS_AT_ONCE, Projection, packable, release, type_of_products
@@ -126,6 +127,13 @@ def run_layer(layer: nn.Module, x: Tensor) -> Tensor:
     """A layer of x (B, H, W, embed_dims): the part of the encoder that is compiled."""
     out: Tensor = layer(x)
     return out
+
+
+def _run_anew(run: Callable[[nn.Module, Tensor], Tensor], layer: nn.Module, x: Tensor) -> Tensor:
+    """Run a layer whose parts are not kept, without what the one before it left in the allocator."""
+    if x.device.type == 'cpu':
+        return_freed_memory()
+    return run(layer, x)
 
 
 @MODELS.register_module()
@@ -244,7 +252,7 @@ class SamImageEncoder(BaseModule):
         recompute = self.checkpoint_layers and self.training
         with self._inference_type(x):
             for layer in self.layers:
-                x = checkpoint(run, layer, x, use_reentrant=False) if recompute else run(layer, x)
+                x = checkpoint(_run_anew, run, layer, x, use_reentrant=False) if recompute else run(layer, x)
         return (self.channel_reduction(x.permute(0, 3, 1, 2)),)
 
     def _inference_type(self, x: Tensor) -> contextlib.AbstractContextManager:

@@ -16,8 +16,8 @@ import torch.nn.functional as F
 from pycocotools import mask as coco_mask
 from torch import Tensor
 
+from ultrasam.models.allocator import keep_freed_memory
 from ultrasam.models.mask_parts import BlockMask, PixelMask, outlined
-from ultrasam.models.products import keep_freed_memory
 from ultrasam.models.resampling import Blocks, blocks_of
 
 MASK_UPSAMPLINGS = ('binary', 'logits')

@@ -39,17 +39,6 @@ def product(left: Tensor, right: Tensor, *, bias: Tensor | None = None, add: Ten
     return F.linear(left, right, bias) if add is None else torch.addmm(add, left, right.t())
 
 
-@functools.cache
-def keep_freed_memory() -> None:
-    """Let the allocator keep blocks of some megabytes that are freed, rather than return them to the system.
-
-    That of glibc returns them until it has seen a block as large freed; fetched again, every page of them costs a
-    fault, which together take as long as half of the products of a prompt. Other allocators are not touched.
-    """
-    # just below the 32 MiB from which on it returns every block
-    torch.empty(31 << 20, dtype=torch.uint8)
-
-
 def _onednn(left: Tensor, right: Tensor, bias: Tensor | None, add: Tensor | None) -> Tensor:
     if add is None:
         return torch.ops.mkldnn._linear_pointwise(left, right, bias, 'none', [], 'none')

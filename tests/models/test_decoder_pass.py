@@ -64,7 +64,7 @@ def test_rows_of_one_bucket_share_a_program(programs: Any) -> None:
         coords, labels = torch.rand(rows, 2, 2), torch.tensor([[2, 3]]).expand(rows, 2)
         with torch.no_grad():
             logits, iou = model._run_pass(
-                model, cells, torch.zeros(rows, dtype=torch.int64), coords, labels, None, slice(1, 4)
+                model, cells, torch.zeros(rows, dtype=torch.int64), coords, labels, None, slice(1, 4), False
             )
         assert (len(logits), len(iou)) == (rows, rows)
     assert programs['stats']['unique_graphs'] == 1

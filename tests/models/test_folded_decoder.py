@@ -33,8 +33,8 @@ def masks_of(count: int) -> torch.Tensor:
 
 
 @torch.no_grad()
-def decode(model, embedding, prompts, *, mask_prompt=None, candidates=ALL_MASKS):
-    return model.decode(embedding, prompts, mask_prompt=mask_prompt, candidates=candidates)
+def decode(model, embedding, prompts, **options):
+    return model.decode(embedding, prompts, **{'mask_prompt': None, 'candidates': ALL_MASKS, **options})
 
 
 def decode_plainly(model, *args, **options):
@@ -79,6 +79,22 @@ def test_equal_to_the_plain_modules(model, candidates, with_mask, folded) -> Non
     assert max(folded) <= 4
 
 
+@pytest.mark.parametrize('candidates', [MULTI_MASK, ALL_MASKS])
+def test_the_best_alone_is_that_of_all(model, candidates, folded) -> None:
+    prompts, embedding = (
+        PromptBatch.from_prompts([random_prompts(7, 0), random_prompts(4, 1)]),
+        embedding_of(2),
+    )
+    for way in (decode, decode_plainly):
+        logits, iou = way(model, embedding, prompts, candidates=candidates)
+        best = iou.argmax(1)
+        assert bool(best.any()) or candidates != MULTI_MASK
+        alone = way(model, embedding, prompts, candidates=candidates, best_only=True)
+        every = torch.arange(len(best))
+        assert_close(alone, (logits[every, best][:, None], iou[every, best][:, None]))
+    assert folded
+
+
 def test_without_onednn_too(model, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(products_module, '_multiplies_views', lambda: False)
     prompts = PromptBatch.from_prompts([random_prompts(5, 3)])
@@ -119,7 +135,8 @@ def test_what_is_kept_of_an_image_changes_no_bit() -> None:
 
 
 @pytest.mark.parametrize(
-    'change', ['another image', 'image in place', 'weight', 'weight data', 'positions', 'first bias']
+    'change',
+    ['another image', 'image in place', 'weight', 'weight data', 'positions', 'first bias', 'upscaling data'],
 )
 @torch.no_grad()
 def test_changes_are_noticed(change: str) -> None:
@@ -137,6 +154,8 @@ def test_changes_are_noticed(change: str) -> None:
         layer.cross_attn_image_to_token.attn.q_proj_weight.data.mul_(1.5)
     elif change == 'positions':
         model.prompt_encoder.pe_layer.positional_encoding_gaussian_matrix.mul_(1.5)
+    elif change == 'upscaling data':
+        model.bbox_head.output_upscaling[3].weight.data.mul_(1.5)
     else:
         layer.cross_attn_token_to_image.attn.in_proj_bias.add_(0.3)
     after, _ = decode(model, embedding, prompts)

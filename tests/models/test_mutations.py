@@ -77,8 +77,8 @@ def candidates_in_the_first_pass(patch: pytest.MonkeyPatch) -> dict:
     first = lambda logits, iou: (logits[:, :1], iou[:, :1])  # noqa: E731
     decode = UltraSam.decode
 
-    def mutated(self, *args, mask_prompt, candidates):
-        out = decode(self, *args, mask_prompt=mask_prompt, candidates=MULTI_MASK)
+    def mutated(self, *args, candidates, **kwargs):
+        out = decode(self, *args, candidates=MULTI_MASK, **kwargs)
         return out if candidates == MULTI_MASK else first(*out)
 
     patch.setattr(UltraSam, 'decode', mutated)
@@ -125,8 +125,8 @@ def clamped_score(patch: pytest.MonkeyPatch) -> dict:
 def first_candidate_kept(patch: pytest.MonkeyPatch) -> dict:
     decode = UltraSam.decode
 
-    def mutated(self, *args, candidates, **kwargs):
-        logits, iou = decode(self, *args, candidates=candidates, **kwargs)
+    def mutated(self, *args, best_only, **kwargs):
+        logits, iou = decode(self, *args, **kwargs)
         return logits[:, :1], iou[:, :1]
 
     patch.setattr(UltraSam, 'decode', mutated)

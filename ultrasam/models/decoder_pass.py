@@ -20,6 +20,7 @@ def run_pass(
     labels: Tensor,
     masks: Tensor | None,
     candidates: slice,
+    best_only: bool,
 ) -> Rows:
     """Decode instances of equally many tokens.
 
@@ -31,6 +32,7 @@ def run_pass(
         labels: (G, T), int64, rows of the label table.
         masks: (G, 1, 4h, 4w), float, mask prompts, or None.
         candidates: which of the four masks of an instance are wanted, K of them.
+        best_only: the one of them with the highest predicted IoU alone: K is 1.
 
     Returns:
         Mask logits (G, K, 4h, 4w) and predicted IoU (G, K).
@@ -42,7 +44,7 @@ def run_pass(
     image = cells[index].transpose(1, 2).unflatten(2, (size, size))
     image = image + prompt_encoder.dense(masks, coords, labels)
     tokens, image = detector.decoder(tokens, image, prompt_encoder.dense_positions())
-    found: Rows = detector.bbox_head(tokens, image, candidates=candidates)
+    found: Rows = detector.bbox_head(tokens, image, candidates=candidates, best_only=best_only)
     return found
 
 
@@ -68,15 +70,16 @@ class CompiledPass:
         labels: Tensor,
         masks: Tensor | None,
         candidates: slice,
+        best_only: bool,
     ) -> Rows:
         """As :func:`run_pass`."""
         rows = len(index)
         if not rows:
-            return run_pass(detector, cells, index, coords, labels, masks, candidates)
+            return run_pass(detector, cells, index, coords, labels, masks, candidates, best_only)
         filled = [
             part if part is None else _filled(part, bucket(rows)) for part in (index, coords, labels, masks)
         ]
-        logits, iou = self._compiled(detector, cells, *filled, candidates)
+        logits, iou = self._compiled(detector, cells, *filled, candidates, best_only)
         # the memory of a CUDA graph is written again by its next replay
         return logits[:rows].clone(), iou[:rows].clone()
 

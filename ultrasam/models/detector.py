@@ -134,7 +134,13 @@ class UltraSam(BaseDetector):
         return self.backbone(batch_inputs)[0]
 
     def decode(
-        self, embedding: Tensor, prompts: PromptBatch, *, mask_prompt: Tensor | None, candidates: slice
+        self,
+        embedding: Tensor,
+        prompts: PromptBatch,
+        *,
+        mask_prompt: Tensor | None,
+        candidates: slice,
+        best_only: bool = False,
     ) -> tuple[Tensor, Tensor]:
         """One pass of the decoder over all instances of a batch.
 
@@ -145,6 +151,7 @@ class UltraSam(BaseDetector):
                 pass, or None.
             candidates: which of the four masks of an instance are wanted, K of
                 them: ``SINGLE_MASK``, ``MULTI_MASK`` or ``ALL_MASKS``.
+            best_only: of these the one with the highest predicted IoU alone: K is 1.
 
         Returns:
             Mask logits (M, K, 4h, 4w) and predicted IoU (M, K), in the order
@@ -156,11 +163,13 @@ class UltraSam(BaseDetector):
             coords, labels, index = prompts.coords[rows], prompts.labels[rows], prompts.image_index[members]
             masks = None if mask_prompt is None else mask_prompt[members]
             if self._folds(embedding, coords):
-                found = self._decode_folded(embedding, index.tolist(), coords, labels, masks, candidates)
+                found = self._decode_folded(
+                    embedding, index.tolist(), coords, labels, masks, candidates, best_only
+                )
             else:
                 if cells is None:
                     cells = embedding.flatten(2).transpose(1, 2).contiguous()
-                found = self._run_pass(self, cells, index, coords, labels, masks, candidates)
+                found = self._run_pass(self, cells, index, coords, labels, masks, candidates, best_only)
             decoded.append(found)
             order.append(members)
         if len(decoded) == 1:
@@ -188,6 +197,7 @@ class UltraSam(BaseDetector):
         labels: Tensor,
         masks: Tensor | None,
         candidates: slice,
+        best_only: bool,
     ) -> tuple[Tensor, Tensor]:
         """The same as :func:`run_pass` for instances whose images are given; what these share is made once."""
         tokens = self.prompt_encoder.tokens(coords, labels)
@@ -196,7 +206,9 @@ class UltraSam(BaseDetector):
         terms = self.image_memory.terms(embedding, sorted(set(images)), positions, self.decoder.layers[0])
         tokens, cells = decode_folded(self.decoder, tokens, [terms[i] for i in images], dense, positions)
         image = cells.transpose(1, 2).unflatten(2, embedding.shape[-2:])
-        found: tuple[Tensor, Tensor] = self.bbox_head(tokens, image, candidates=candidates)
+        found: tuple[Tensor, Tensor] = self.bbox_head(
+            tokens, image, candidates=candidates, best_only=best_only
+        )
         return found
 
     def train(self, mode: bool = True) -> UltraSam:
@@ -309,18 +321,23 @@ class UltraSam(BaseDetector):
         """
         refinements = self.inference_refinements if refinements is None else refinements
         logits, iou = self.decode(
-            embedding, prompts, mask_prompt=mask_prompt, candidates=published_candidates(0, refinements)
+            embedding,
+            prompts,
+            mask_prompt=mask_prompt,
+            candidates=published_candidates(0, refinements),
+            best_only=refinements == 0 and not all_candidates,
         )
         if refinements and self.point_refinement == 'predicted_box' and any(prompts.lone_points):
             prompts = prompts.with_boxes(self._predicted_boxes(logits, prompts, samples), prompts.lone_points)
         for i in range(1, refinements + 1):
             logits, iou = self.decode(
-                embedding, prompts, mask_prompt=logits, candidates=published_candidates(i, refinements)
+                embedding,
+                prompts,
+                mask_prompt=logits,
+                candidates=published_candidates(i, refinements),
+                best_only=i == refinements and not all_candidates,
             )
-        if all_candidates:
-            return logits, iou
-        best = iou.argmax(1, keepdim=True)
-        return logits.gather(1, best[..., None, None].expand(-1, -1, *logits.shape[2:])), iou.gather(1, best)
+        return logits, iou
 
     def _predicted_boxes(
         self, logits: Tensor, prompts: PromptBatch, samples: Sequence[DetDataSample]

@@ -75,6 +75,7 @@ class SamMaskHead(BaseModule):
             raise ConfigError(
                 f'iou_supervision {iou_supervision!r}: use one of {", ".join(self.IOU_SUPERVISIONS)}'
             )
+        self._linear: tuple[list[Tensor], list[tuple[Tensor, Tensor]]] | None = None
         self.mask_upsampling = mask_upsampling
         self.iou_supervision = iou_supervision
         quarter, eighth = embed_dims // 4, embed_dims // 8
@@ -97,7 +98,9 @@ class SamMaskHead(BaseModule):
             }
         )
 
-    def forward(self, tokens: Tensor, image: Tensor, *, candidates: slice) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, tokens: Tensor, image: Tensor, *, candidates: slice, best_only: bool = False
+    ) -> tuple[Tensor, Tensor]:
         """Predict masks and their quality.
 
         Args:
@@ -105,6 +108,7 @@ class SamMaskHead(BaseModule):
                 mask tokens and the IoU token.
             image: (M, C, H, W), float, decoded image.
             candidates: which of the four masks are wanted, K of them.
+            best_only: of these the one with the highest predicted IoU alone: K is 1.
 
         Returns:
             Mask logits (M, K, 4H, 4W) over the padded input, and predicted
@@ -112,12 +116,16 @@ class SamMaskHead(BaseModule):
         """
         mask_tokens, iou_token = tokens[:, -NUM_OUTPUT_TOKENS:-1], tokens[:, -1]
         iou = self.iou_prediction_head(iou_token)[:, candidates]
-        if is_plain_inference(image) and not self.training and len(tokens):
-            hyper = self._hyper(mask_tokens, range(NUM_MASKS)[candidates])
-            return self._folded_products(image, hyper), iou
-        # every hypernetwork runs, so that none is without gradient in a distributed step
-        hyper = self._hyper(mask_tokens, range(NUM_MASKS))
-        return self._upscaled_products(image, hyper[:, candidates]), iou
+        is_inference = is_plain_inference(image) and not self.training and len(tokens) > 0
+        # in training every hypernetwork runs, so that none is without gradient in a distributed step
+        wanted = range(NUM_MASKS)[candidates] if is_inference else range(NUM_MASKS)
+        hyper = self._hyper(mask_tokens, wanted)
+        hyper = hyper if is_inference else hyper[:, candidates]
+        if best_only:
+            best = iou.argmax(1, keepdim=True)
+            iou, hyper = iou.gather(1, best), hyper.gather(1, best[..., None].expand(-1, -1, hyper.shape[2]))
+        products = self._folded_products if is_inference else self._upscaled_products
+        return products(image, hyper), iou
 
     def _hyper(self, mask_tokens: Tensor, wanted: range) -> Tensor:
         """Vectors (M, K, C / 8) of the wanted ones of the mask tokens (M, 4, C)."""
@@ -127,7 +135,7 @@ class SamMaskHead(BaseModule):
         """:meth:`_upscaled_products` for inference on a CPU, of as many cells at once as stay in its cache."""
         layers: Any = self.output_upscaling
         first, norm, _, second, _ = layers
-        weights, biases = zip(*(_weights_of_cells(layer) for layer in (first, second)), strict=True)
+        weights, biases = zip(*self._linear_layers(first, second), strict=True)
         logits = []
         for of_image, of_masks in zip(image.flatten(2).transpose(1, 2), hyper, strict=True):
             parts = []
@@ -140,6 +148,14 @@ class SamMaskHead(BaseModule):
         # a gather is faster than a permutation of so many axes, and of two axes faster than of three
         maps = torch.cat(logits).index_select(1, _order_of_cells(*image.shape[-2:]))
         return maps.view(*hyper.shape[:2], 4 * image.shape[-2], 4 * image.shape[-1])
+
+    def _linear_layers(self, *layers: nn.ConvTranspose2d) -> list[tuple[Tensor, Tensor]]:
+        """:func:`_weights_of_cells` of layers; made anew when one has changed, which may leave no trace but values."""
+        now: list[Any] = [tensor for layer in layers for tensor in (layer.weight, layer.bias)]
+        if self._linear is None or not all(map(torch.equal, now, self._linear[0])):
+            kept = [tensor.detach().clone() for tensor in now]
+            self._linear = kept, [_weights_of_cells(layer) for layer in layers]
+        return self._linear[1]
 
     def _upscaled_products(self, image: Tensor, hyper: Tensor) -> Tensor:
         """Mask logits (M, K, 4H, 4W): ``output_upscaling`` of the image (M, C, H, W) times hyper (M, K, C / 8).

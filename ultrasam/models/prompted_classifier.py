@@ -122,7 +122,13 @@ class PromptedClassifier(UltraSam):
             self._noted = before
 
     def decode(
-        self, embedding: Tensor, prompts: PromptBatch, *, mask_prompt: Tensor | None, candidates: slice
+        self,
+        embedding: Tensor,
+        prompts: PromptBatch,
+        *,
+        mask_prompt: Tensor | None,
+        candidates: slice,
+        best_only: bool = False,
     ) -> tuple[Tensor, Tensor]:
         """One pass of the decoder, as :meth:`UltraSam.decode`; classes go to :meth:`noting_classes`.
 
@@ -131,6 +137,7 @@ class PromptedClassifier(UltraSam):
             prompts: as for :meth:`UltraSam.decode`.
             mask_prompt: likewise.
             candidates: likewise.
+            best_only: likewise.
 
         Returns:
             Mask logits (M, K, 4h, 4w) and predicted IoU (M, K), in the order of the prompts.
@@ -142,8 +149,9 @@ class PromptedClassifier(UltraSam):
         channels = self._encoder().out_channels
         if self._noted is None:
             # masks need no more than what the neck gave
+            embedding = embedding[:, :channels]
             return super().decode(
-                embedding[:, :channels], prompts, mask_prompt=mask_prompt, candidates=candidates
+                embedding, prompts, mask_prompt=mask_prompt, candidates=candidates, best_only=best_only
             )
         embedding, image_means = unpack_image_features(embedding, channels, head.image_dims)
         found: list[Tensor] = []
@@ -153,7 +161,9 @@ class PromptedClassifier(UltraSam):
 
         handle = head.register_forward_hook(keep)
         try:
-            decoded = super().decode(embedding, prompts, mask_prompt=mask_prompt, candidates=candidates)
+            decoded = super().decode(
+                embedding, prompts, mask_prompt=mask_prompt, candidates=candidates, best_only=best_only
+            )
         finally:
             handle.remove()
         order = torch.cat([members for members, _ in self._passes(prompts)])

@@ -134,8 +134,9 @@ def test_weights_are_those_of_torch(size: int, pixels: int) -> None:
 @pytest.mark.parametrize(
     'sizes', [(16, 64, 50, 33), (16, 64, 64, 64), (16, 64, 50, 211), (8, 32, 1, 5), (64, 256, 256, 9)]
 )
-def test_a_block_knows_its_pixels_and_their_cells(sizes: tuple[int, int, int, int]) -> None:
-    blocks, wanted = blocks_of(*sizes), weights_of(*sizes)
+@pytest.mark.parametrize('is_short', [False, True])
+def test_a_block_knows_its_pixels_and_their_cells(sizes: tuple[int, int, int, int], is_short: bool) -> None:
+    blocks, wanted = blocks_of(*sizes, is_short=is_short), weights_of(*sizes)
     assert blocks is not None
     assert [*blocks.start[1:], sizes[-1]] == blocks.stop.tolist()
     found = np.zeros_like(wanted)

@@ -183,13 +183,13 @@ def _extent(mask: np.ndarray) -> tuple[range, range]:
 
 def _unions(cells: np.ndarray, rows: Blocks, columns: Blocks) -> np.ndarray:
     """Unions of the cells (h, w), bool or uint8, that each block sees: (columns, rows)."""
-    by_row = cells[rows.cells[0]]
+    by_row = cells.take(rows.cells[0], 0)
     for further in rows.cells[1:]:
-        by_row |= cells[further]
+        by_row |= cells.take(further, 0)
     cells = _transposed(by_row)
-    seen = cells[columns.cells[0]]
+    seen = cells.take(columns.cells[0], 0)
     for further in columns.cells[1:]:
-        seen |= cells[further]
+        seen |= cells.take(further, 0)
     return seen
 
 

@@ -41,10 +41,10 @@ class Placement:
     resized_hw: tuple[int, int]
     original_hw: tuple[int, int]
 
-    def blocks(self, cells_hw: Sequence[int]) -> tuple[Blocks, Blocks] | None:
+    def blocks(self, cells_hw: Sequence[int], *, is_short: bool) -> tuple[Blocks, Blocks] | None:
         """Rows and columns for logits of so many cells; None where it is not known which cells a pixel depends on."""
         rows, columns = (
-            blocks_of(int(cells), self.input_size, int(resized), int(original))
+            blocks_of(int(cells), self.input_size, int(resized), int(original), is_short=is_short)
             for cells, resized, original in zip(cells_hw, self.resized_hw, self.original_hw, strict=True)
         )
         return None if rows is None or columns is None else (rows, columns)
@@ -119,11 +119,12 @@ class ImageMasks:
     @functools.cached_property
     def _parts(self) -> Sequence[BlockMask | PixelMask] | None:
         """Where the masks are not empty; None where it is not known which cells a pixel depends on."""
-        blocks = self._placement.blocks(self._logits.shape[1:]) if self._logits.device.type == 'cpu' else None
-        if blocks is None:
+        is_binary = self._upsampling == 'binary'
+        blocks = self._placement.blocks(self._logits.shape[1:], is_short=not is_binary)
+        if blocks is None or self._logits.device.type != 'cpu':
             return None
         keep_freed_memory()
-        if self._upsampling == 'binary':
+        if is_binary:
             return [BlockMask.of(cells, *blocks) for cells in self._logits.float().numpy() > 0]
         return [
             outlined(of_one.numpy(), *blocks) or PixelMask(_whole(of_one, self._placement))

@@ -20,7 +20,7 @@ _COST_OF_A_BLOCK = 2
 
 @dataclass(frozen=True)
 class Blocks:
-    """Short runs of neighbouring pixels of one axis that depend on the same cells: S of them, in order.
+    """Runs of neighbouring pixels of one axis that depend on the same cells: S of them, in order.
 
     Args:
         start: (S,), int64, first pixel of each.
@@ -55,8 +55,15 @@ class Blocks:
 
 
 @functools.lru_cache(maxsize=256)
-def blocks_of(cells: int, input_size: int, resized: int, pixels: int) -> Blocks | None:
+def blocks_of(cells: int, input_size: int, resized: int, pixels: int, *, is_short: bool) -> Blocks | None:
     """The blocks of an axis of the image: ``cells`` to ``input_size``, cut to ``resized``, to ``pixels``.
+
+    Args:
+        cells: of the mask logits.
+        input_size: side of the padded input in pixels.
+        resized: pixels of the resized image.
+        pixels: of the image.
+        is_short: cut long blocks, so that all are about equally long: where each of their pixels is to be computed.
 
     Returns:
         None if a pixel does not depend on all cells from its first to its last, or they do not ascend.
@@ -68,7 +75,9 @@ def blocks_of(cells: int, input_size: int, resized: int, pixels: int) -> Blocks 
     if not is_gapless or (np.diff(first) < 0).any() or (np.diff(last) < 0).any():
         return None
     weights = weights_of(cells, input_size, resized, pixels)
-    start = _short_runs(np.flatnonzero(np.diff(first, prepend=-1) | np.diff(last, prepend=-1)), pixels)
+    start = np.flatnonzero(np.diff(first, prepend=-1) | np.diff(last, prepend=-1))
+    if is_short:
+        start = _short_runs(start, pixels)
     stop = np.append(start[1:], pixels)
     lowest, highest = first[start], last[start]
     wanted = lowest + np.arange((highest - lowest).max() + 1)[:, None]

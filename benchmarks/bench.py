@@ -49,7 +49,7 @@ COMMANDS = {
     'training_step': Command(('--sizes', 'small'), ()),
     'input_path': Command(),
     'shipped': Command(),
-    'coco_reader': Command(('--images', '1750', '7000'), figures=False),
+    'coco_reader': Command(('--images', '3500'), figures=False),
     'coco_metric': Command(full=('--images', '5000'), figures=False),
     'corpus': Command(('--images', '200', '--repeats', '1'), (), figures=False),
     'corpus_tools': Command(full=(), figures=False),

@@ -12,12 +12,12 @@ Examples:
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 
 import harness
 import numpy as np
 import torch
+from profiling import print_profiles
 from segment_anything.build_sam import sam_model_registry
 from torch import Tensor, nn
 
@@ -96,22 +96,6 @@ def two_passes(model: UltraSam, embedding: Tensor, boxes: np.ndarray) -> Call:
     return decode
 
 
-def profile(sides: dict[str, Call]) -> None:
-    """Print the operators that take most of the time, of each side."""
-    from torch.profiler import ProfilerActivity
-    from torch.profiler import profile as recorded
-
-    for name, call in sides.items():
-        call()
-        with recorded(activities=[ProfilerActivity.CPU]) as found:
-            call()
-        averages = found.key_averages()
-        total = sum(one.self_cpu_time_total for one in averages)
-        sys.stdout.write(f'\n{name}: {total / 1e3:.1f} ms\n\n| operator | share | calls |\n|---|---|---|\n')
-        for one in sorted(averages, key=lambda one: -one.self_cpu_time_total)[:12]:
-            sys.stdout.write(f'| {one.key} | {one.self_cpu_time_total / total:.1%} | {one.count} |\n')
-
-
 def main() -> None:
     """Build both models and measure."""
     parser = harness.parser(__doc__)
@@ -125,11 +109,12 @@ def main() -> None:
     embedding = 0.5 * torch.randn(1, 256, 64, 64, device=device)
     if args.profile:
         box = boxes_of(1)
-        sides = {
-            'ours': decode_ours(model, embedding, box),
-            'segment-anything': decode_theirs(sam, embedding, box),
-        }
-        profile(sides)
+        print_profiles(
+            {
+                'ours': decode_ours(model, embedding, box),
+                'segment-anything': decode_theirs(sam, embedding, box),
+            }
+        )
         return
     for count in args.boxes or ((1, 16, 64) if args.full else (1, 16)):
         boxes = boxes_of(count)

@@ -16,6 +16,7 @@ from collections.abc import Callable
 
 import harness
 import torch
+from profiling import print_profiles
 from segment_anything.build_sam import sam_model_registry
 from torch import Tensor, nn
 
@@ -95,25 +96,6 @@ def error(rounded: Tensor, exact: Tensor) -> float:
     return float((rounded.float() - exact).norm() / exact.norm())
 
 
-def profile(ours: SamImageEncoder, sam: nn.Module, image: Tensor) -> None:
-    """Print the operators that take most of the time, of each side."""
-    from torch.profiler import ProfilerActivity, profile
-
-    for name, call in (
-        ('segment-anything', lambda: sam(image)),
-        ('ours, float32', lambda: ours(image)),
-        ('ours, bfloat16', lambda: in_bfloat16(ours, image)),
-    ):
-        call()
-        with profile(activities=[ProfilerActivity.CPU]) as found:
-            call()
-        averages = found.key_averages()
-        total = sum(one.self_cpu_time_total for one in averages)
-        sys.stdout.write(f'\n{name}: {total / 1e6:.2f} s\n\n| operator | share | calls |\n|---|---|---|\n')
-        for one in sorted(averages, key=lambda one: -one.self_cpu_time_total)[:12]:
-            sys.stdout.write(f'| {one.key} | {one.self_cpu_time_total / total:.1%} | {one.count} |\n')
-
-
 @torch.no_grad()
 def on_gpu(report: harness.Report, ours: SamImageEncoder, sam: nn.Module, device: torch.device) -> None:
     """Images a second in bfloat16, at a batch of 16."""
@@ -142,7 +124,13 @@ def main() -> None:
     ours, sam = encoders()
     image = torch.randn(1, 3, SIDE, SIDE)
     if args.profile:
-        profile(ours, sam, image)
+        print_profiles(
+            {
+                'segment-anything': lambda: sam(image),
+                'ours, float32': lambda: ours(image),
+                'ours, bfloat16': lambda: in_bfloat16(ours, image),
+            }
+        )
         return
     report.gemm(torch.float32, torch.bfloat16)
     sides = {'ours': lambda: ours(image)[0], 'segment-anything': lambda: sam(image)}

@@ -58,10 +58,10 @@ def _timed_lines(row: Mapping[str, Any]) -> list[str]:
             if row['disturbed']:
                 remarks.append(f'disturbed: others took {row["others_share"]:.0%}')
         gap = f'{row["differences"][side]:.1e}' if side in row['differences'] else ''
-        span = ' to '.join(_time(taken[key]) for key in ('min', 'max'))
+        span = ' to '.join(duration(taken[key]) for key in ('min', 'max'))
         per = f' per {row["unit"]}' if row['unit'] else ''
         lines.append(
-            f'| {"" if number else row["name"]} | {side} | {_time(taken["median"])}{per} ({span}) | {faster} '
+            f'| {"" if number else row["name"]} | {side} | {duration(taken["median"])}{per} ({span}) | {faster} '
             f'| {gap} | {", ".join(remarks)} |'
         )
     return lines
@@ -73,7 +73,8 @@ def _counted_line(row: Mapping[str, Any]) -> str:
     return f'| {row["name"]} | {figures} {row["unit"]} | {ratios} |'
 
 
-def _time(value: float) -> str:
+def duration(value: float) -> str:
+    """Seconds in the unit that suits them."""
     return (
         f'{value:.3f} s'
         if value >= 1

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from dataclasses import dataclass
 from typing import Any
 
@@ -97,7 +96,7 @@ class PixelMask:
         height, width = self.pixels.shape
         mask[self.top : self.top + height, self.left : self.left + width] = self.pixels
 
-    @functools.cached_property
+    @property
     def box(self) -> tuple[int, int, int, int]:
         """Tight box, xyxy, right and bottom exclusive; zeros where the mask is empty."""
         down, across = _extent(self.pixels)

@@ -29,6 +29,14 @@ def _logits(q, k, row_bias, column_bias, scale, log2_e: tl.constexpr):
 
 
 @triton.jit
+def _column_bias(base, first, queries, keys, count, width, log2_e: tl.constexpr):
+    """What the columns of keys add to the logits of a block of queries, to base 2; -inf where there is no key."""
+    place, inside = _block(base, first, queries, keys, width, count, width)
+    bias = tl.load(place, mask=inside, other=0.0).to(tl.float32) * log2_e
+    return tl.where(keys[None, :] < width, bias, float('-inf'))
+
+
+@triton.jit
 def weighted_values(
     q_base, k_base, v_base, rows_base, columns_base, out_base, sums_base, scale,
     count: tl.constexpr, height: tl.constexpr, width: tl.constexpr, dims: tl.constexpr,
@@ -44,9 +52,9 @@ def weighted_values(
     tokens = head * count * dims
     place, inside = _block(q_base + tokens, first, queries, depth, dims, count, dims)
     q = tl.load(place, mask=inside, other=0.0)
-    by_column, there = _block(columns_base + head * count * width, first, queries, keys, width, count, width)
-    column_bias = tl.load(by_column, mask=there, other=0.0).to(tl.float32) * log2_e
-    column_bias = tl.where(keys[None, :] < width, column_bias, float('-inf'))
+    column_bias = _column_bias(
+        columns_base + head * count * width, first, queries, keys, count, width, log2_e
+    )
     valid = first + queries < count
     by_row = rows_base + head * count * height + (first + queries) * height
     largest = tl.full([block_q], float('-inf'), tl.float32)
@@ -90,9 +98,9 @@ def gradient_of_queries(
     q = tl.load(place, mask=inside, other=0.0)
     place, inside = _block(gradient_base + tokens, first, queries, depth, dims, count, dims)
     gradient = tl.load(place, mask=inside, other=0.0)
-    by_column, there = _block(columns_base + head * count * width, first, queries, keys, width, count, width)
-    column_bias = tl.load(by_column, mask=there, other=0.0).to(tl.float32) * log2_e
-    column_bias = tl.where(keys[None, :] < width, column_bias, float('-inf'))
+    column_bias = _column_bias(
+        columns_base + head * count * width, first, queries, keys, count, width, log2_e
+    )
     sums = tl.load(sums_base + head * count + first + queries, mask=valid, other=0.0)
     weighted = tl.load(weighted_base + head * count + first + queries, mask=valid, other=0.0)
     by_row = head * count * height + (first + queries) * height
@@ -145,11 +153,9 @@ def gradient_of_keys(
         q = tl.load(place, mask=inside, other=0.0)
         place, inside = _block(gradient_base + tokens, first, queries, depth, dims, count, dims)
         gradient = tl.load(place, mask=inside, other=0.0)
-        by_column, there = _block(
-            columns_base + head * count * width, first, queries, keys, width, count, width
+        column_bias = _column_bias(
+            columns_base + head * count * width, first, queries, keys, count, width, log2_e
         )
-        column_bias = tl.load(by_column, mask=there, other=0.0).to(tl.float32) * log2_e
-        column_bias = tl.where(keys[None, :] < width, column_bias, float('-inf'))
         by_row = rows_base + head * count * height + (first + queries) * height + row
         row_bias = tl.load(by_row, mask=valid, other=0.0).to(tl.float32)
         # a query that is not there has a share of zero

@@ -80,7 +80,8 @@ else
     say "installing the classic stack; the first time this compiles mmcv 2.1: ten to fifteen minutes (compilers at work: $MAX_JOBS)"
     uv_install torch torchvision numpy setuptools wheel ninja
     FORCE_CUDA=${FORCE_CUDA:-0} uv_install --no-build-isolation \
-        mmcv mmengine mmdet mmpretrain openmim opencv-python-headless pytest segment-anything
+        mmcv mmengine mmdet mmpretrain openmim opencv-python-headless pytest segment-anything \
+        faster-coco-eval onnx onnxruntime onnxscript safetensors scikit-image
     uv_install --no-build-isolation --no-deps --reinstall-package ultrasam --editable .
     uv_install --no-deps --reinstall-package opencv-python-headless opencv-python-headless
 fi

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -26,6 +27,20 @@ class LayerNorm2d(nn.Module):
         variance = centred.square().mean(1, keepdim=True)
         x = centred * torch.rsqrt(variance + self.eps)
         return x * self.weight[:, None, None] + self.bias[:, None, None]
+
+
+class ContiguousGradient(torch.autograd.Function):
+    """The tensor itself, with a gradient that is contiguous."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        """A view of x, of any shape."""
+        return x.view_as(x)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        """The gradient (the shape of x), laid out anew where that is needed."""
+        return gradient.contiguous()
 
 
 class PointwiseConv2d(nn.Conv2d):

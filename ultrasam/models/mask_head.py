@@ -165,11 +165,12 @@ class SamMaskHead(BaseModule):
         only the finished logits are put where they belong.
         """
         layers: Any = self.output_upscaling
-        first, norm, activation, second, last_activation = layers
+        # one by one, which the compiler of torch 2.1 understands
+        first, norm, activation = layers[0], layers[1], layers[2]
         height, width = image.shape[-2:]
         x = _cell_by_cell(first, image.flatten(2).transpose(1, 2))
         x = activation(F.layer_norm(x, norm.weight.shape, norm.weight, norm.bias, norm.eps))
-        x = last_activation(_cell_by_cell(second, x))
+        x = layers[4](_cell_by_cell(layers[3], x))
         logits = torch.bmm(x.flatten(1, -2), hyper.transpose(1, 2))
         # cell row, cell column, then row and column within it, coarse before fine
         logits = logits.unflatten(1, (height, width, 2, 2, 2, 2)).permute(0, 7, 1, 3, 5, 2, 4, 6)

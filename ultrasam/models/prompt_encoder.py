@@ -13,7 +13,7 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from ultrasam.errors import ConfigError
-from ultrasam.models.layers import LayerNorm2d
+from ultrasam.models.layers import ContiguousGradient, LayerNorm2d
 from ultrasam.structures.prompts import (
     BOX_BOTTOM_RIGHT,
     BOX_TOP_LEFT,
@@ -214,7 +214,8 @@ class SamPromptEncoder(BaseModule):
         """Embed mask logits (M, 1, 4 * map, 4 * map): (M, embed_dims, map, map), channels last in memory."""
         layers: Any = self.mask_downscaling
         last = layers[-1]
-        hidden = self._hidden(masks)
+        # the GELU of torch 2.1 on a CPU takes a gradient with channels last for one without
+        hidden = ContiguousGradient.apply(self._hidden(masks))
         cells = hidden.flatten(2).transpose(1, 2)
         embedded = F.linear(cells, last.weight.flatten(1), last.bias)
         return embedded.transpose(1, 2).unflatten(2, hidden.shape[-2:])
@@ -250,4 +251,4 @@ def ellipse_logits(boxes: Tensor, input_size: int, size: int) -> Tensor:
     distance = (x[:, None, :].square() + y[:, :, None].square()).sqrt()
     logits = (radius.amin(1)[:, None, None] * (1 - distance)).clamp(-4, 8)
     inside = (x.abs() <= 1)[:, None, :] & (y.abs() <= 1)[:, :, None]
-    return torch.where(inside, logits, -8.0)
+    return logits.masked_fill(~inside, -8.0)

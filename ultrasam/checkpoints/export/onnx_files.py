@@ -154,7 +154,7 @@ def write_graph(graph: Graph, path: Path, source: ExportSource, *, opset: int) -
 
     Raises:
         CheckpointError: the model does not fit one file.
-        ConfigError: the package onnx is missing.
+        ConfigError: the package onnx is missing, or this torch cannot write the opset.
     """
     onnx = require('onnx')
     size = sum(tensor.numel() * tensor.element_size() for tensor in graph.module.state_dict().values())
@@ -162,7 +162,7 @@ def write_graph(graph: Graph, path: Path, source: ExportSource, *, opset: int) -
         raise CheckpointError(
             f'{source.path}: its weights, {size / 1e9:.1f} GB, do not fit one ONNX file (2 GB): use another format'
         )
-    with torch.no_grad(), _quiet_trace():
+    with torch.no_grad(), _quiet_trace(), _told_which_opset(opset):
         torch.onnx.export(
             graph.module.eval(),
             graph.example,
@@ -192,6 +192,25 @@ def check_opset(opset: int) -> None:
     """
     if opset not in OPSETS:
         raise ConfigError(f'opset {opset}: use one of {OPSETS[0]} to {OPSETS[-1]}')
+
+
+@contextlib.contextmanager
+def _told_which_opset(opset: int) -> Iterator[None]:
+    """Where an opset is written that not every torch can write.
+
+    Raises:
+        ConfigError: this one cannot.
+    """
+    try:
+        yield
+    except Exception as error:
+        # errors of several types, of which some are private to a version
+        if opset == DEFAULT_OPSET or isinstance(error, OSError):
+            raise
+        raise ConfigError(
+            f'opset {opset}: torch {torch.__version__} cannot write it '
+            f'({(str(error).splitlines() or [type(error).__name__])[0]}): use {DEFAULT_OPSET}, or a later torch'
+        ) from error
 
 
 def _tracing() -> dict[str, Any]:

@@ -29,7 +29,8 @@ class BlockMask:
     """A mask whose pixels are alike within blocks.
 
     Args:
-        inside: (columns, rows), bool, of blocks; outside of them the mask is empty.
+        inside: (columns, rows + 1), bool, of blocks; outside of them the mask is empty. The last row is no row of
+            blocks: it is empty, so that what reaches down to it ends there.
         rows: where the blocks are, down.
         columns: where they are, across.
     """
@@ -45,36 +46,43 @@ class BlockMask:
         return cls(_unions(cells, rows, columns), rows, columns)
 
     def paint(self, mask: np.ndarray) -> None:
-        """Set the pixels of a mask (H, W), bool, that is empty."""
-        if self.inside.size:
-            part = _pixels_of(self.inside, self.rows, self.columns)
-            top, left = self.rows.start[0], self.columns.start[0]
-            mask[top : top + part.shape[0], left : left + part.shape[1]] = part
+        """Write all pixels of a mask (H, W), bool, contiguous."""
+        if not len(self.rows) or not len(self.columns):
+            mask[:] = False
+            return
+        top, bottom = self.rows.edges[0], self.rows.edges[-1]
+        mask[:top], mask[bottom:] = False, False
+        by_row = np.zeros((len(self.rows) + 1, mask.shape[1]), np.uint8)
+        wide = self.inside.repeat(self.columns.lengths, 0)
+        cv2.transpose(wide.view(np.uint8), dst=by_row[:, self.columns.edges[0] : self.columns.edges[-1]])
+        rows = np.arange(len(self.rows)).repeat(self.rows.lengths)
+        # of the modes of numpy the one that writes in place
+        by_row.view(bool).take(rows, 0, out=mask[top:bottom], mode='clip')
 
     @property
     def box(self) -> tuple[int, int, int, int]:
         """Tight box, xyxy, right and bottom exclusive; zeros where the mask is empty."""
-        down, across = _extent(self.inside)
+        # the blocks are columns by rows
+        across, down = _extent(self.inside)
         if not len(down):
             return 0, 0, 0, 0
-        # the blocks are columns by rows
-        left, right = self.columns.start[down[0]], self.columns.stop[down[-1]]
-        top, bottom = self.rows.start[across[0]], self.rows.stop[across[-1]]
+        left, right = self.columns.edges[across.start], self.columns.edges[across.stop]
+        top, bottom = self.rows.edges[down.start], self.rows.edges[down.stop]
         return int(left), int(top), int(right), int(bottom)
 
     def run_lengths(self, size_hw: tuple[int, int]) -> RunLengths:
         """Compressed COCO run lengths of the mask of an image (height, width)."""
-        owner, first, end = _column_runs(self.inside)
-        starts, ends = self.rows.start[first], self.rows.stop[end - 1]
+        owner, borders = _column_runs(self.inside)
+        runs = np.bincount(owner[::2], minlength=len(self.inside))
         # the runs of a block of columns again for each of them
-        runs = np.bincount(owner, minlength=len(self.inside))
-        widths = self.columns.stop - self.columns.start
-        of_column = np.repeat(runs, widths)
-        before = np.repeat(np.cumsum(runs) - runs, widths) - (np.cumsum(of_column) - of_column)
-        chosen = np.arange(of_column.sum()) + np.repeat(before, of_column)
-        left = self.columns.start[0] if len(self.columns) else 0
-        offset = np.repeat(np.arange(left, left + len(of_column)) * size_hw[0], of_column)
-        return _encoded(starts[chosen] + offset, ends[chosen] + offset, size_hw)
+        widths = self.columns.lengths
+        of_column = runs.repeat(widths)
+        ends = of_column.cumsum()
+        before = (runs.cumsum() - runs).repeat(widths) - (ends - of_column)
+        chosen = np.arange(len(of_column) and ends[-1]) + before.repeat(of_column)
+        offset = np.arange(self.columns.edges[0], self.columns.edges[-1]) * size_hw[0]
+        runs_of_pixels = self.rows.edges.take(borders).reshape(-1, 2).take(chosen, 0)
+        return _encoded((runs_of_pixels + offset.repeat(of_column)[:, None]).ravel(), size_hw)
 
 
 @dataclass(frozen=True)
@@ -92,9 +100,11 @@ class PixelMask:
     left: int = 0
 
     def paint(self, mask: np.ndarray) -> None:
-        """Set the pixels of a mask (H, W), bool, that is empty."""
-        height, width = self.pixels.shape
-        mask[self.top : self.top + height, self.left : self.left + width] = self.pixels
+        """Write all pixels of a mask (H, W), bool."""
+        bottom, right = self.top + self.pixels.shape[0], self.left + self.pixels.shape[1]
+        mask[: self.top], mask[bottom:] = False, False
+        mask[self.top : bottom, : self.left], mask[self.top : bottom, right:] = False, False
+        mask[self.top : bottom, self.left : right] = self.pixels
 
     @property
     def box(self) -> tuple[int, int, int, int]:
@@ -106,9 +116,8 @@ class PixelMask:
 
     def run_lengths(self, size_hw: tuple[int, int]) -> RunLengths:
         """Compressed COCO run lengths of the mask of an image (height, width)."""
-        columns, rows, ends = _column_runs(_transposed(self.pixels))
-        offset = (columns + self.left) * size_hw[0] + self.top
-        return _encoded(rows + offset, ends + offset, size_hw)
+        columns, rows = _column_runs(_columns_of(self.pixels))
+        return _encoded((columns + self.left) * size_hw[0] + (rows + self.top), size_hw)
 
 
 def outlined(logits: np.ndarray, rows: Blocks, columns: Blocks) -> PixelMask | None:
@@ -134,7 +143,7 @@ def outlined(logits: np.ndarray, rows: Blocks, columns: Blocks) -> PixelMask | N
         return None
     if (positive != (logits >= _SMALLEST)).any():
         return None
-    area = rows.stop[-1] * columns.stop[-1]
+    area = rows.edges[-1] * columns.edges[-1]
     rows, columns = _that_see(positive, rows, columns)
     if not len(rows) or not len(columns):
         return PixelMask(np.zeros((0, 0), bool))
@@ -143,7 +152,7 @@ def outlined(logits: np.ndarray, rows: Blocks, columns: Blocks) -> PixelMask | N
     shown = np.count_nonzero(is_mixed) * len(rows.pixels) * len(columns.pixels)
     if shown * _PIXELS_A_SIGN > area:
         return None
-    across, down = np.divmod(np.flatnonzero(is_mixed), seen.shape[1])
+    across, down = _places(is_mixed)
     flat = (rows.cells * logits.shape[1]).take(down, -1)[:, None] + columns.cells.take(across, -1)
     cells = logits.take(flat)
     largest = np.abs(cells).max((0, 1))
@@ -159,7 +168,7 @@ def outlined(logits: np.ndarray, rows: Blocks, columns: Blocks) -> PixelMask | N
             return None
         is_positive[doubts] = signs
     pixels = _pixels_of(seen == _POSITIVE, rows, columns)
-    top, left = int(rows.start[0]), int(columns.start[0])
+    top, left = int(rows.edges[0]), int(columns.edges[0])
     first = ((rows.pixels - top) * pixels.shape[1]).take(down, -1)
     place = first[:, None] + (columns.pixels - left).take(across, -1)
     pixels.ravel()[place[is_positive]] = True
@@ -181,28 +190,32 @@ def _extent(mask: np.ndarray) -> tuple[range, range]:
 
 
 def _unions(cells: np.ndarray, rows: Blocks, columns: Blocks) -> np.ndarray:
-    """Unions of the cells (h, w), bool or uint8, that each block sees: (columns, rows)."""
+    """Unions of the cells (h, w), bool or uint8, that each block sees: (columns, rows + 1), the last row empty."""
     by_row = cells.take(rows.cells[0], 0)
     for further in rows.cells[1:]:
         by_row |= cells.take(further, 0)
-    cells = _transposed(by_row)
+    cells = _columns_of(by_row)
     seen = cells.take(columns.cells[0], 0)
     for further in columns.cells[1:]:
         seen |= cells.take(further, 0)
     return seen
 
 
-def _transposed(matrix: np.ndarray) -> np.ndarray:
-    """A contiguous transpose of (N, M), bool or uint8."""
-    if not matrix.size:
-        return np.ascontiguousarray(matrix.T)
-    return cv2.transpose(matrix.view(np.uint8)).view(matrix.dtype)
+def _columns_of(matrix: np.ndarray) -> np.ndarray:
+    """The columns of a matrix (N, M), bool or uint8, each with a zero behind it: (M, N + 1), contiguous."""
+    found = np.empty((matrix.shape[1], matrix.shape[0] + 1), matrix.dtype)
+    found[:, -1] = 0
+    if matrix.size:
+        cv2.transpose(matrix.view(np.uint8), dst=found[:, :-1].view(np.uint8))
+    return found
 
 
 def _pixels_of(inside: np.ndarray, rows: Blocks, columns: Blocks) -> np.ndarray:
-    """The pixels (H, W) of blocks (columns, rows), bool."""
-    wide = np.repeat(inside, columns.stop - columns.start, 0)
-    return np.repeat(_transposed(wide), rows.stop - rows.start, 0)
+    """The pixels (H, W) of blocks (columns, rows + 1), bool, of which the last row is none."""
+    if not len(rows) or not len(columns):
+        return np.zeros((rows.lengths.sum(), columns.lengths.sum()), bool)
+    wide = inside.repeat(columns.lengths, 0)
+    return cv2.transpose(wide.view(np.uint8)).view(bool)[:-1].repeat(rows.lengths, 0)
 
 
 def _interpolated(cells: np.ndarray, of_rows: np.ndarray, of_columns: np.ndarray) -> np.ndarray:
@@ -230,27 +243,37 @@ def _signs(
     return None if is_uncertain.any() else values > 0
 
 
-def _column_runs(columns: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Column, start and end of all runs of columns (N, rows), bool, column by column."""
-    if not columns.size:
-        none = np.zeros(0, np.int64)
-        return none, none, none
-    # the mask begins and ends as background, so that runs are pairs of changes
-    changes = np.empty((columns.shape[0], columns.shape[1] + 1), bool)
-    changes[:, :1], changes[:, -1:] = columns[:, :1], columns[:, -1:]
-    np.not_equal(columns[:, 1:], columns[:, :-1], out=changes[:, 1:-1])
-    owner, place = np.divmod(np.flatnonzero(changes), changes.shape[1])
-    return owner[::2], place[::2], place[1::2]
+def _column_runs(columns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Column and row of the start and the end of all runs of columns (N, rows + 1), bool, of which the last is empty.
+
+    Returns:
+        (2R,) each, int64: start and end in turns, column by column.
+    """
+    changes = np.empty(columns.shape, bool)
+    flat = columns.ravel()
+    changes.ravel()[:1] = flat[:1]
+    np.not_equal(flat[1:], flat[:-1], out=changes.ravel()[1:])
+    return _places(changes)
 
 
-def _encoded(starts: np.ndarray, ends: np.ndarray, size_hw: tuple[int, int]) -> RunLengths:
-    """Compressed COCO run lengths of ascending runs down the columns, of which some may touch."""
+def _places(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Rows and columns of what is true in a matrix, bool, contiguous: (N,) each, int64."""
+    found = np.flatnonzero(matrix)
+    # faster than divmod
+    first = found // matrix.shape[1]
+    return first, found - first * matrix.shape[1]
+
+
+def _encoded(borders: np.ndarray, size_hw: tuple[int, int]) -> RunLengths:
+    """Compressed COCO run lengths of ascending runs down the columns, start and end in turns; some may touch."""
     height, width = size_hw
-    is_apart = starts[1:] > ends[:-1]
+    is_apart = borders[2::2] > borders[1:-1:2]
     if not is_apart.all():
-        starts, ends = starts[np.append(True, is_apart)], ends[np.append(is_apart, True)]
-    borders = np.stack([starts, ends], 1).ravel()
-    counts = np.diff(borders, prepend=0, append=height * width).astype(np.uint32)
+        kept = np.repeat(is_apart, 2)
+        borders = np.concatenate([borders[:1], borders[1:-1][kept], borders[-1:]])
+    counts = np.empty(len(borders) + 1, np.uint32)
+    counts[:-1], counts[-1] = borders, height * width
+    counts[1:] -= counts[:-1].copy()
     if len(counts) > 1 and counts[-1] == 0:
         counts = counts[:-1]
     found: RunLengths = coco_mask.frPyObjects({'size': [height, width], 'counts': counts}, height, width)

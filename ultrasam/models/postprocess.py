@@ -96,7 +96,7 @@ class ImageMasks:
         parts = self._parts
         if parts is None:
             return interpolated_masks(self._logits, self._placement, self._upsampling)
-        masks = torch.zeros((len(parts), *self._placement.original_hw), dtype=torch.bool)
+        masks = torch.empty((len(parts), *self._placement.original_hw), dtype=torch.bool)
         for mask, part in zip(masks.numpy(), parts, strict=True):
             part.paint(mask)
         return masks

@@ -23,30 +23,32 @@ class Blocks:
     """Runs of neighbouring pixels of one axis that depend on the same cells: S of them, in order.
 
     Args:
-        start: (S,), int64, first pixel of each.
-        stop: (S,), int64, the pixel after its last; R pixels at most.
-        pixels: (R, S), int32, its pixels; one with fewer than R has its last again.
+        edges: (S + 1,), int64, first pixel of each, and the one after the last; R pixels at most between two.
+        pixels: (R, S), int32, pixels of each; one with fewer than R has its last again.
         cells: (K, S), int64, the cells that it depends on; one with fewer than K has its last again.
         weights: (R, K, S), float64, of its pixels and cells; zero for cells that are there again.
         rounded_weights: the same in float32.
     """
 
-    start: np.ndarray
-    stop: np.ndarray
+    edges: np.ndarray
     pixels: np.ndarray
     cells: np.ndarray
     weights: np.ndarray
     rounded_weights: np.ndarray
 
     def __len__(self) -> int:
-        return len(self.start)
+        return len(self.edges) - 1
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """Pixels of each: (S,), int64."""
+        return self.edges[1:] - self.edges[:-1]
 
     def that_see(self, first: int, end: int) -> Blocks:
         """Those from the first to the last that depend on one of the cells from ``first`` to before ``end``."""
-        part = slice(int(np.searchsorted(self.cells[-1], first)), int(np.searchsorted(self.cells[0], end)))
+        part = slice(int(self.cells[-1].searchsorted(first)), int(self.cells[0].searchsorted(end)))
         return Blocks(
-            self.start[part],
-            self.stop[part],
+            self.edges[part.start : part.stop + 1],
             self.pixels[:, part],
             self.cells[:, part],
             self.weights[..., part],
@@ -78,13 +80,13 @@ def blocks_of(cells: int, input_size: int, resized: int, pixels: int, *, is_shor
     start = np.flatnonzero(np.diff(first, prepend=-1) | np.diff(last, prepend=-1))
     if is_short:
         start = _short_runs(start, pixels)
-    stop = np.append(start[1:], pixels)
+    edges = np.append(start, pixels)
     lowest, highest = first[start], last[start]
     wanted = lowest + np.arange((highest - lowest).max() + 1)[:, None]
     seen = np.minimum(wanted, highest)
-    shown = np.minimum(start + np.arange((stop - start).max())[:, None], stop - 1)
+    shown = np.minimum(start + np.arange(np.diff(edges).max())[:, None], edges[1:] - 1)
     exact = np.where(wanted <= highest, weights[shown[:, None], seen], 0.0)
-    return Blocks(start, stop, shown.astype(np.int32), seen, exact, exact.astype(np.float32))
+    return Blocks(edges, shown.astype(np.int32), seen, exact, exact.astype(np.float32))
 
 
 def _short_runs(start: np.ndarray, end: int) -> np.ndarray:

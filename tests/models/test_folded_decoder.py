@@ -202,13 +202,19 @@ def test_copies_and_training_hold_no_image() -> None:
     assert model.image_memory._embedding is None
 
 
-def test_products_of_views() -> None:
+@pytest.mark.parametrize('inner', [40, 1])
+@pytest.mark.parametrize('is_left_transposed', [False, True])
+def test_products_of_views(is_left_transposed: bool, inner: int) -> None:
     generator = torch.Generator().manual_seed(0)
-    left, right, add = (torch.randn(shape, generator=generator) for shape in ((7, 40), (40, 30), (7, 30)))
+    left, right, add = (
+        torch.randn(shape, generator=generator) for shape in ((7, inner), (inner, 30), (7, 30))
+    )
+    if is_left_transposed:
+        left = left.t().contiguous().t()
     wanted = left @ right
-    assert torch.allclose(products_module.product(left, right.t()), wanted, atol=1e-5)
-    assert torch.allclose(products_module.product(left, right.t(), add=add), wanted + add, atol=1e-5)
-    assert torch.allclose(products_module.product(left, right.t(), bias=add[0]), wanted + add[0], atol=1e-5)
+    for options, more in (({}, 0.0), (dict(add=add), add), (dict(bias=add[0]), add[0])):
+        found = products_module.product(left, right.t(), **options)
+        assert torch.allclose(found, wanted + more, atol=1e-5)
 
 
 def test_no_plain_inference_where_gradients_or_other_types_are_wanted() -> None:

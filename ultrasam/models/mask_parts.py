@@ -55,9 +55,8 @@ class BlockMask:
         by_row = np.zeros((len(self.rows) + 1, mask.shape[1]), np.uint8)
         wide = self.inside.repeat(self.columns.lengths, 0)
         cv2.transpose(wide.view(np.uint8), dst=by_row[:, self.columns.edges[0] : self.columns.edges[-1]])
-        rows = np.arange(len(self.rows)).repeat(self.rows.lengths)
         # of the modes of numpy the one that writes in place
-        by_row.view(bool).take(rows, 0, out=mask[top:bottom], mode='clip')
+        by_row.view(bool).take(self.rows.owners, 0, out=mask[top:bottom], mode='clip')
 
     @property
     def box(self) -> tuple[int, int, int, int]:
@@ -79,7 +78,7 @@ class BlockMask:
         of_column = runs.repeat(widths)
         ends = of_column.cumsum()
         before = (runs.cumsum() - runs).repeat(widths) - (ends - of_column)
-        chosen = np.arange(len(of_column) and ends[-1]) + before.repeat(of_column)
+        chosen = np.arange(int(of_column.sum())) + before.repeat(of_column)
         offset = np.arange(self.columns.edges[0], self.columns.edges[-1]) * size_hw[0]
         runs_of_pixels = self.rows.edges.take(borders).reshape(-1, 2).take(chosen, 0)
         return _encoded((runs_of_pixels + offset.repeat(of_column)[:, None]).ravel(), size_hw)

@@ -44,6 +44,12 @@ class Blocks:
         """Pixels of each: (S,), int64."""
         return self.edges[1:] - self.edges[:-1]
 
+    @property
+    def owners(self) -> np.ndarray:
+        """Which of them each pixel from the first edge to the last belongs to, int64."""
+        found: np.ndarray = np.arange(len(self)).repeat(self.lengths)
+        return found
+
     def that_see(self, first: int, end: int) -> Blocks:
         """Those from the first to the last that depend on one of the cells from ``first`` to before ``end``."""
         part = slice(int(self.cells[-1].searchsorted(first)), int(self.cells[0].searchsorted(end)))

@@ -29,6 +29,21 @@ class _Projections(nn.Module):
             nn.init.xavier_uniform_(weight)
         nn.init.zeros_(self.out_proj.bias)
 
+    @property
+    def q_bias(self) -> Tensor:
+        """(inner_dims,)."""
+        return self.in_proj_bias[: len(self.q_proj_weight)]
+
+    @property
+    def k_bias(self) -> Tensor:
+        """(inner_dims,)."""
+        return self.in_proj_bias[len(self.q_proj_weight) : -len(self.v_proj_weight)]
+
+    @property
+    def v_bias(self) -> Tensor:
+        """(inner_dims,)."""
+        return self.in_proj_bias[-len(self.v_proj_weight) :]
+
 
 class Attention(nn.Module):
     """Multi-head attention whose inner width may be smaller than that of its tokens.
@@ -48,11 +63,10 @@ class Attention(nn.Module):
     def forward(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
         """Attend from query (M, Q, C) to key and value (M, K, C): (M, Q, C), float."""
         weights = self.attn
-        q_bias, k_bias, v_bias = weights.in_proj_bias.chunk(3)
         out = F.scaled_dot_product_attention(
-            self._heads(F.linear(query, weights.q_proj_weight, q_bias)),
-            self._heads(F.linear(key, weights.k_proj_weight, k_bias)),
-            self._heads(F.linear(value, weights.v_proj_weight, v_bias)),
+            self._heads(F.linear(query, weights.q_proj_weight, weights.q_bias)),
+            self._heads(F.linear(key, weights.k_proj_weight, weights.k_bias)),
+            self._heads(F.linear(value, weights.v_proj_weight, weights.v_bias)),
         )
         return weights.out_proj(out.transpose(1, 2).flatten(2))
 
@@ -92,8 +106,7 @@ class TokensToImage(Attention):
 
     def queries(self, query: Tensor) -> Tensor:
         """Scaled queries (M, H, T, D) of tokens (M, T, C)."""
-        q_bias = self.attn.in_proj_bias.chunk(3)[0]
-        return self._heads(F.linear(query, self.attn.q_proj_weight, q_bias)) * self._scale
+        return self._heads(F.linear(query, self.attn.q_proj_weight, self.attn.q_bias)) * self._scale
 
     def folded_queries(self, query: Tensor) -> Tensor:
         """Rows (M, H, T, C) whose products with cells are the logits of tokens (M, T, C)."""
@@ -105,8 +118,7 @@ class TokensToImage(Attention):
 
     def joined(self, inner: Tensor) -> Tensor:
         """What tokens take (M, T, C) from values without bias (M, H, T, D)."""
-        v_bias = self.attn.in_proj_bias.chunk(3)[2]
-        return self.attn.out_proj(inner.transpose(1, 2).flatten(2) + v_bias)
+        return self.attn.out_proj(inner.transpose(1, 2).flatten(2) + self.attn.v_bias)
 
 
 class ImageToTokens(Attention):
@@ -131,13 +143,11 @@ class ImageToTokens(Attention):
 
     def folded_keys(self, key: Tensor) -> Tensor:
         """Scaled keys (M, H, T, D) of tokens (M, T, C)."""
-        k_bias = self.attn.in_proj_bias.chunk(3)[1]
-        return self._heads(F.linear(key, self.attn.k_proj_weight, k_bias)) * self._scale
+        return self._heads(F.linear(key, self.attn.k_proj_weight, self.attn.k_bias)) * self._scale
 
     def key_offsets(self, keys: Tensor) -> Tensor:
         """What the bias of the queries adds to the logits of all cells: (M, H, T, 1)."""
-        q_bias = self.attn.in_proj_bias.chunk(3)[0]
-        return keys @ q_bias.unflatten(0, (self.num_heads, -1))[..., None]
+        return keys @ self.attn.q_bias.unflatten(0, (self.num_heads, -1))[..., None]
 
     def keys_for_cells(self, keys: Tensor) -> Tensor:
         """Rows (M, H, T, C) whose products with cells are their logits, but for the offsets."""
@@ -145,8 +155,7 @@ class ImageToTokens(Attention):
 
     def folded_values(self, value: Tensor) -> Tensor:
         """What a cell takes (M, H, T, C) from tokens (M, T, C) to which it attends wholly in each head."""
-        v_bias = self.attn.in_proj_bias.chunk(3)[2]
-        values = self._heads(F.linear(value, self.attn.v_proj_weight, v_bias))
+        values = self._heads(F.linear(value, self.attn.v_proj_weight, self.attn.v_bias))
         out_weight = self.attn.out_proj.weight.unflatten(1, (self.num_heads, -1)).permute(1, 2, 0)
         # the attention of each head sums to one, so that a share of the bias in each adds up to the bias
         return values @ out_weight + self.attn.out_proj.bias / self.num_heads

@@ -78,7 +78,7 @@ class BlockMask:
         of_column = runs.repeat(widths)
         ends = of_column.cumsum()
         before = (runs.cumsum() - runs).repeat(widths) - (ends - of_column)
-        chosen = np.arange(int(of_column.sum())) + before.repeat(of_column)
+        chosen: np.ndarray = np.arange(int(of_column.sum())) + before.repeat(of_column)
         offset = np.arange(self.columns.edges[0], self.columns.edges[-1]) * size_hw[0]
         runs_of_pixels = self.rows.edges.take(borders).reshape(-1, 2).take(chosen, 0)
         return _encoded((runs_of_pixels + offset.repeat(of_column)[:, None]).ravel(), size_hw)

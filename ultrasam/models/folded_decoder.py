@@ -28,6 +28,7 @@ from ultrasam.models.two_way_transformer import (
     TokensToImage,
     TwoWayLayer,
 )
+from ultrasam.structures.prompts import NUM_OUTPUT_TOKENS
 
 _IMAGES_KEPT = 8
 
@@ -157,7 +158,7 @@ def decode_folded(
         positions: (K, C), float32, position codes of the cells.
 
     Returns:
-        Tokens (M, T, C) and image (M, K, C) after the exchange.
+        The last five tokens (M, 5, C), which are those of masks and IoU, and image (M, K, C) after the exchange.
     """
     token_pe = tokens
     images: list[Tensor] = []
@@ -177,6 +178,8 @@ def decode_folded(
         )
         images = [layer.norm4(image) for image in images]
         placed = [image + positions for image in images]
+    # what the tokens of prompts would see now, nobody asks for
+    tokens, token_pe = tokens[:, -NUM_OUTPUT_TOKENS:], token_pe[:, -NUM_OUTPUT_TOKENS:]
     seen = _look(decoder.final_attn_token_to_image, tokens + token_pe, images, placed)
     image = images[0][None] if len(images) == 1 else torch.stack(images)
     return decoder.post_norm(tokens + seen), image

@@ -119,10 +119,13 @@ class SamMaskHead(BaseModule):
         is_inference = is_plain_inference(image) and not self.training and len(tokens) > 0
         # in training every hypernetwork runs, so that none is without gradient in a distributed step
         wanted = range(NUM_MASKS)[candidates] if is_inference else range(NUM_MASKS)
+        best = iou.argmax(1, keepdim=True) if best_only else None
+        if best is not None and is_inference and len(best) == 1:
+            # without the hypernetworks of the others
+            wanted, iou, best = wanted[int(best) : int(best) + 1], iou.gather(1, best), None
         hyper = self._hyper(mask_tokens, wanted)
         hyper = hyper if is_inference else hyper[:, candidates]
-        if best_only:
-            best = iou.argmax(1, keepdim=True)
+        if best is not None:
             iou, hyper = iou.gather(1, best), hyper.gather(1, best[..., None].expand(-1, -1, hyper.shape[2]))
         products = self._folded_products if is_inference else self._upscaled_products
         return products(image, hyper), iou

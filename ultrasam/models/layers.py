@@ -8,7 +8,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ultrasam.models.packed_linear import ROWS_AT_ONCE, feed_forward, operand_of, type_of_products
+from ultrasam.models.packed_linear import (
+    ROWS_AT_ONCE,
+    feed_forward,
+    operand_of,
+    packable,
+    type_of_products,
+)
+from ultrasam.models.products import is_plain_inference, product
 
 
 class LayerNorm2d(nn.Module):
@@ -80,6 +87,7 @@ class FeedForward(nn.Module):
     ) -> None:
         super().__init__()
         self._has_exact_gelu = type(activation) is nn.GELU and activation.approximate == 'none'
+        self._has_relu = type(activation) is nn.ReLU
         # the nesting gives the names layers.0.0 and layers.1 that checkpoints carry
         self.layers = nn.Sequential(
             nn.Sequential(nn.Linear(embed_dims, hidden_dims), activation, nn.Dropout(dropout)),
@@ -90,9 +98,16 @@ class FeedForward(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map x (..., embed_dims) to the same shape."""
         dtype = type_of_products(x)
-        if dtype is not None and not self.training and self._has_exact_gelu:
-            # a linear layer may have been replaced by one with an adapter
-            return feed_forward(self.get_submodule('layers.0.0'), self.get_submodule('layers.1'), x, dtype)
+        if dtype is None or self.training:
+            return self.layers(x)
+        # a linear layer may have been replaced by one with an adapter
+        first, second = self.get_submodule('layers.0.0'), self.get_submodule('layers.1')
+        if self._has_exact_gelu:
+            return feed_forward(first, second, x, dtype)
+        if self._has_relu and is_plain_inference(x) and packable(first) and packable(second):
+            # few tokens: comparing packed weights with their sources would take longer than the products
+            hidden = product(x.flatten(0, -2), first.weight, bias=first.bias).relu_()
+            return product(hidden, second.weight, bias=second.bias).view(x.shape)
         return self.layers(x)
 
 

@@ -41,7 +41,7 @@ demo: $(STAMP) ## segment the sample frames and write pictures (after set-up: ab
 demo-data: $(STAMP) ## make five small data sets, convert them and draw sheets of what came out (about 30 seconds)
 	@$(PY) tools/demo_data.py
 
-test: $(STAMP) ## run the tests that take a few seconds each (about 5 minutes on 2 cores)
+test: $(STAMP) ## run the tests that take a few seconds each (about 8 minutes on 2 cores)
 	@$(PY) -m pytest -m 'not slow'
 
 test-slow: $(STAMP) ## run the tests that train, compile or sweep (about 30 minutes)
@@ -65,7 +65,7 @@ format: $(STAMP) ## mend style and format where that is safe (seconds)
 	@.venv/bin/ruff check --fix .
 	@.venv/bin/ruff format .
 
-bench: $(STAMP) ## measure ours against named peers (several minutes; use a quiet machine)
+bench: $(STAMP) ## measure ours against named peers (about 15 minutes; use a quiet machine)
 	@$(PY) benchmarks/bench.py
 
 constraints: $(STAMP) ## compile constraints.txt anew from packaging/constraints.in and setup.py (seconds)

@@ -14,7 +14,7 @@ STAMP_CLASSIC := .venv-classic/.ready
 SETUP_FILES := setup.py pyproject.toml packaging/env.sh packaging/mim_lookup.py $(shell find configs -type d)
 TRANSITIONAL := $(wildcard packaging/transitional/mmdet/*.*)
 CLASSIC_TESTS := $(wildcard tests/models tests/parity tests/transforms tests/checkpoints tests/datasets \
-	tests/evaluation/test_coco_metric.py)
+	tests/evaluation tests/inference tests/training)
 
 .PHONY: help env env-classic demo demo-data test test-slow test-classic faults faults-full lint format bench constraints clean distclean
 
@@ -47,7 +47,7 @@ test: $(STAMP) ## run the tests that take a few seconds each (about 8 minutes on
 test-slow: $(STAMP) ## run the tests that train, compile or sweep (about 30 minutes)
 	@$(PY) -m pytest -m slow
 
-test-classic: $(STAMP_CLASSIC) ## run the model, transform and checkpoint tests in .venv-classic (about 3 minutes)
+test-classic: $(STAMP_CLASSIC) ## run the tests of model, data, checkpoints, inference and training in .venv-classic (about 5 minutes)
 	@$(PY_CLASSIC) -m pytest -m 'not slow' $(CLASSIC_TESTS)
 
 faults: $(STAMP) ## attack what reads and writes files, every kind of fault once, beside the stock libraries (about 5 minutes)

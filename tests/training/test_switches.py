@@ -92,7 +92,7 @@ class TestCheckpointing:
                 encoder(torch.zeros(4, 3, SIZE, SIZE))
             return kept.bytes
 
-        assert kept(True) < 0.5 * kept(False)
+        assert kept(True) < 0.6 * kept(False)
 
     def test_of_the_decoder(self):
         kept, plain = assert_same_step(tiny_model(**{'decoder.checkpoint_layers': True}), tiny_model(), 1e-6)
@@ -170,6 +170,10 @@ class TestCompiling:
     @pytest.mark.parametrize('checkpoint_layers', [False, True])
     def test_layers_are_whole_graphs(self, backend: str, checkpoint_layers: bool):
         options = {'backbone.checkpoint_layers': checkpoint_layers}
+        if checkpoint_layers and digit_version('2.2') > TORCH:
+            with pytest.raises(ConfigError, match='do not go together on torch'):
+                tiny_model(**{'backbone.compile_layers': dict(backend=backend), **options})
+            return
         torch._dynamo.reset()
         torch._dynamo.utils.counters.clear()
         # fullgraph refuses any break of the graph

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 import torch
 from mmdet.registry import MODELS
 from mmengine.model import BaseModule
+from mmengine.utils import digit_version
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
@@ -163,7 +164,8 @@ class SamImageEncoder(BaseModule):
         init_cfg: initialisation config of MMEngine.
 
     Raises:
-        ConfigError: an unknown architecture, attention or type, or sizes that do not divide.
+        ConfigError: an unknown architecture, attention or type, sizes that do not divide, or layers to be compiled and
+            computed anew on a torch that cannot do both.
     """
 
     def __init__(
@@ -197,6 +199,14 @@ class SamImageEncoder(BaseModule):
         self.inference_dtype = inference_dtype
         self._train_layer: Callable[[nn.Module, Tensor], Tensor] = run_layer
         if compile_layers is not False:
+            if checkpoint_layers and digit_version(torch.__version__.partition('+')[0]) < digit_version(
+                '2.2'
+            ):
+                # it then finds that a compiled layer keeps other tensors the second time
+                raise ConfigError(
+                    f'compile_layers and checkpoint_layers do not go together on torch {torch.__version__}: '
+                    'switch one of them off, or take torch 2.2 or later'
+                )
             options = {} if compile_layers is True else dict(compile_layers)
             self._train_layer = torch.compile(run_layer, **options)
         self.patch_embed = PatchEmbed(in_channels, width, patch_size)

@@ -169,6 +169,16 @@ def test_runs_that_are_left_out_are_named(tmp_path: Path):
     assert 'no test figures of the best and last checkpoint: test it with tools/test.py' in untested.notes[0]
 
 
+def test_a_run_that_logged_no_loss_is_there(tmp_path: Path):
+    # the log keeps a loss every 50 steps
+    write_session(tmp_path / 'short', BUSBRA, val={2: of_images(0.2), 4: of_images(0.1)}, steps=4)
+    (found,) = read_runs([tmp_path])
+    assert found.reached == 4
+    assert found.figures['val', 'best'] == of_images(0.2)
+    (note,) = tabulate([found], part='val').notes
+    assert 'trained 4 of 2000 iterations, left out' in note
+
+
 def test_a_resumed_run_is_one(tmp_path: Path):
     write_session(tmp_path, BUSBRA, number=0, val={500: of_images(0.6), 1000: of_images(0.1)}, steps=1000)
     later = {1000: of_images(0.5), 1500: of_images(0.4), 2000: of_images(0.3)}

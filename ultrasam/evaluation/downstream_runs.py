@@ -92,10 +92,15 @@ class _Session:
         return self.folder.parent
 
     @property
+    def reached(self) -> int | None:
+        """The last iteration of training in its log; a short run may have validated before a loss was logged."""
+        return max((*self.losses, *self.val), default=None)
+
+    @property
     def tested(self) -> PurePath | None:
         """The checkpoint of a session that only tested."""
         load_from = self.config.get('load_from')
-        return PurePath(load_from) if self.test is not None and not self.losses and load_from else None
+        return PurePath(load_from) if self.test is not None and self.reached is None and load_from else None
 
 
 def read_runs(roots: Iterable[Path]) -> list[DownstreamRun]:
@@ -115,7 +120,7 @@ def read_runs(roots: Iterable[Path]) -> list[DownstreamRun]:
     runs: dict[Path, DownstreamRun] = {}
     by_work_dir: defaultdict[Path, list[_Session]] = defaultdict(list)
     for session in sessions:
-        if session.losses:
+        if session.reached is not None:
             by_work_dir[session.work_dir].append(session)
     for folder, found in by_work_dir.items():
         runs[folder] = _training(folder, found)
@@ -286,7 +291,7 @@ def _training(folder: Path, sessions: Sequence[_Session]) -> DownstreamRun:
         last.identity,
         (last.config.get('randomness') or {}).get('seed'),
         last.config.train_cfg.max_iters,
-        max(step for session in sessions for step in session.losses),
+        max(session.reached or 0 for session in sessions),
     )
     # a session that went on from an earlier checkpoint replaces what came after that
     val = {step: figures for session in sessions for step, figures in session.val.items()}

@@ -86,13 +86,15 @@ class TestCheckpointing:
 
     def test_keeps_a_fraction_of_what_the_encoder_keeps(self):
         def kept(checkpoint_layers: bool) -> int:
-            encoder = SamImageEncoder(**ENCODER, checkpoint_layers=checkpoint_layers).train()
+            # deep enough that the neck, of which torch 2.1 keeps more, does not decide
+            deep = dict(ENCODER, arch=dict(ENCODER['arch'], num_layers=6))
+            encoder = SamImageEncoder(**deep, checkpoint_layers=checkpoint_layers).train()
             kept = Kept(encoder)
             with kept:
                 encoder(torch.zeros(4, 3, SIZE, SIZE))
             return kept.bytes
 
-        assert kept(True) < 0.6 * kept(False)
+        assert kept(True) < 0.5 * kept(False)
 
     def test_of_the_decoder(self):
         kept, plain = assert_same_step(tiny_model(**{'decoder.checkpoint_layers': True}), tiny_model(), 1e-6)

@@ -19,6 +19,8 @@ from ultrasam.models.layers import FeedForward, LayerNorm2d, PointwiseConv2d
 from ultrasam.models.packed_linear import ROWS_AT_ONCE, Projection, packable, release, type_of_products
 
 ATTENTIONS = ('fused', 'materialised')
+# before, checkpointing finds that a compiled layer keeps other tensors the second time
+_RECOMPUTES_COMPILED = digit_version(torch.__version__) >= digit_version('2.2')
 INFERENCE_TYPES = {'float32': torch.float32, 'bfloat16': torch.bfloat16}
 
 ARCHITECTURES: dict[str, dict] = {
@@ -199,10 +201,7 @@ class SamImageEncoder(BaseModule):
         self.inference_dtype = inference_dtype
         self._train_layer: Callable[[nn.Module, Tensor], Tensor] = run_layer
         if compile_layers is not False:
-            if checkpoint_layers and digit_version(torch.__version__.partition('+')[0]) < digit_version(
-                '2.2'
-            ):
-                # it then finds that a compiled layer keeps other tensors the second time
+            if checkpoint_layers and not _RECOMPUTES_COMPILED:
                 raise ConfigError(
                     f'compile_layers and checkpoint_layers do not go together on torch {torch.__version__}: '
                     'switch one of them off, or take torch 2.2 or later'

@@ -210,9 +210,7 @@ def _columns_of(matrix: np.ndarray) -> np.ndarray:
 
 
 def _pixels_of(inside: np.ndarray, rows: Blocks, columns: Blocks) -> np.ndarray:
-    """The pixels (H, W) of blocks (columns, rows + 1), bool, of which the last row is none."""
-    if not len(rows) or not len(columns):
-        return np.zeros((rows.lengths.sum(), columns.lengths.sum()), bool)
+    """The pixels (H, W) of blocks (columns, rows + 1), bool, of which the last row is none; there are some."""
     wide = inside.repeat(columns.lengths, 0)
     return cv2.transpose(wide.view(np.uint8)).view(bool)[:-1].repeat(rows.lengths, 0)
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.onnx.errors import OnnxExporterError
 
 from ultrasam.checkpoints.export.onnx_modules import (
     CroppingDecoder,
@@ -203,9 +204,8 @@ def _told_which_opset(opset: int) -> Iterator[None]:
     """
     try:
         yield
-    except Exception as error:
-        # errors of several types, of which some are private to a version
-        if opset == DEFAULT_OPSET or isinstance(error, OSError):
+    except (ValueError, OnnxExporterError) as error:
+        if opset == DEFAULT_OPSET:
             raise
         raise ConfigError(
             f'opset {opset}: torch {torch.__version__} cannot write it '

@@ -38,6 +38,7 @@ def split_windows(x: Tensor, window: int) -> Tensor:
 def join_windows(windows: Tensor, window: int, size_hw: tuple[int, int]) -> Tensor:
     """Undo :func:`split_windows` and crop the map to ``size_hw``: (B, H, W, C)."""
     # a window is given as a number: read off a tensor it is one that a recorded graph cannot divide by
+    # one by one, which the compiler of torch 2.1 understands
     height, width = size_hw[0] + -size_hw[0] % window, size_hw[1] + -size_hw[1] % window
     rows, columns = height // window, width // window
     x = windows.reshape(-1, rows, columns, window, window, windows.shape[-1]).transpose(2, 3)

@@ -26,6 +26,8 @@ MIM_FILES = (
     'model-index.yml',
     'weights/ultrasam_nano_256.pth',
     'weights/ultrasam_nano_256.pth.sha256',
+    'weights/ultrasam_nano_256.encoder.onnx',
+    'weights/ultrasam_nano_256.decoder_all_masks.onnx',
 )
 
 # The classic stack (mmcv, mmengine, mmdet) has the same import names: install with --no-deps there.

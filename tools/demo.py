@@ -65,7 +65,7 @@ def prompt_sheet(inferencer: UltraSamInferencer, frames: Sequence[prompted.Encod
     for frame in frames:
         for name in COLUMNS:
             prompts = [prompted.RULES[name](truth, rng) for truth in frame.truths]
-            answer = inferencer.answer(frame.embedding, frame.sample, prompts)
+            answer = inferencer.decode(frame.encoded, prompts)
             pictures.append(draw_overlay(Frame(frame.image, SAMPLES), answer)[..., ::-1])
     sheet = tile_sheet(pictures, columns=len(COLUMNS), tile=TILE)
     head = np.zeros((TILE // 12, sheet.shape[1], 3), np.uint8)

@@ -8,7 +8,7 @@ import ultrasam.loops
 import ultrasam.models
 import ultrasam.optim
 import ultrasam.transforms
-import ultrasam.visualization
+import ultrasam.visualization.prompt_visualizer
 from ultrasam.checkpoints import install_safe_loader
 
 __all__ = ['ultrasam']

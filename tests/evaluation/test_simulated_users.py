@@ -9,7 +9,7 @@ from tests.evaluation.shapes import square
 from ultrasam.errors import ConfigError
 from ultrasam.evaluation import simulated_users
 from ultrasam.evaluation.protocols import PROTOCOLS, SINGLE_PROMPTS, choose_protocols
-from ultrasam.inference.prompts import box_of_mask
+from ultrasam.predict.postprocess import box_of_mask
 
 
 def test_box_and_innermost_pixel():

@@ -16,8 +16,8 @@ from ultrasam.evaluation.protocols import SINGLE_PROMPTS
 from ultrasam.evaluation.simulated_users import inscribed_ellipse
 from ultrasam.evaluation.suite import PromptSuite, SuiteOptions, click_curves, united_scores
 from ultrasam.evaluation.summary import number_of_clicks
-from ultrasam.inference.encoding import EncodedImage
-from ultrasam.inference.prompts import box_of_mask
+from ultrasam.predict import EncodedImage
+from ultrasam.predict.postprocess import box_of_mask
 from ultrasam.structures import Segmentation
 
 SIZE = (64, 64)

@@ -256,15 +256,14 @@ def _predict(arena: Arena, image: np.ndarray, prompt: dict[str, Any]) -> None:
             box=None if box is None else np.array(box),
         )
         return
-    from mmdet.structures import DetDataSample
-
-    from ultrasam.inference.prompts import network_prompt, read_prompt_file
+    from ultrasam.predict.geometry import ImageGeometry
+    from ultrasam.predict.prompts import network_prompt, read_prompt_file
 
     file = arena.work / 'prompts.json'
     file.write_text(json.dumps({'frame.png': [{'box': [10.0, 10.0, 60.0, 50.0]}, prompt]}), encoding='utf-8')
-    sample = DetDataSample(metainfo=dict(ori_shape=image.shape[:2], scale_factor=(1.0, 1.0)))
+    geometry = ImageGeometry(image.shape[:2], image.shape[:2], 1024)
     for number, one in enumerate(read_prompt_file(file)['frame.png']):
-        network_prompt(one, sample, 1024, f'object {number}')
+        network_prompt(one, geometry, 256, f'object {number}')
 
 
 @fault('H6.options', 'a misspelt option, an option without effect', stock_losses=1)

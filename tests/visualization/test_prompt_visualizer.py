@@ -16,8 +16,8 @@ from mmengine.structures import InstanceData
 
 from ultrasam.errors import ConfigError
 from ultrasam.structures import Prompt
-from ultrasam.visualization import PromptVisualizer
 from ultrasam.visualization.canvas import GREEN, RED, Canvas, instance_colour, readable_on
+from ultrasam.visualization.prompt_visualizer import PromptVisualizer
 
 
 def sample_of(

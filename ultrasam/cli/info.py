@@ -33,8 +33,11 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Describe the file."""
+    from ultrasam.cli.optional import needs_torch
+
+    needs_torch('ultrasam info')
     from ultrasam.checkpoints.summary import summarise
-    from ultrasam.inference.inferencer import shipped_checkpoint
+    from ultrasam.predict.weights import shipped_checkpoint
 
     summary = summarise(args.checkpoint or shipped_checkpoint())
     for label, words in summary.lines.items():

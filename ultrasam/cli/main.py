@@ -5,31 +5,38 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 
 from ultrasam import __version__
-from ultrasam.cli import browse, info, predict
-from ultrasam.errors import UltraSamError
+from ultrasam.cli.exit_codes import EXIT_CODES, INTERRUPTED, REFUSED, WRONG_USE
+from ultrasam.errors import ConfigError, InputError, PromptError, UltraSamError
 
-# exit codes: 0 done, 2 wrong use, 3 some inputs could not be done, 4 refused
-REFUSED = 4
+COMMANDS = ('predict', 'info', 'weights', 'browse')
+"""Modules of this package, each with an ``add_parser``; only the one that is asked for is imported."""
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """The parser of all sub-commands."""
-    parser = argparse.ArgumentParser(prog='ultrasam', description='Promptable segmentation for ultrasound.')
+def build_parser(commands_wanted: Sequence[str] = COMMANDS) -> argparse.ArgumentParser:
+    """Return the parser of some sub-commands."""
+    parser = argparse.ArgumentParser(
+        prog='ultrasam', description='Promptable segmentation for ultrasound.', epilog=EXIT_CODES
+    )
     parser.add_argument('--version', action='version', version=__version__)
     commands = parser.add_subparsers(dest='command', required=True, metavar='COMMAND')
-    predict.add_parser(commands)
-    info.add_parser(commands)
-    browse.add_parser(commands)
+    for name in commands_wanted:
+        import_module(f'ultrasam.cli.{name}').add_parser(commands)
     return parser
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a sub-command."""
-    args = build_parser().parse_args(arguments)
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    wanted = arguments[:1] if arguments[:1] and arguments[0] in COMMANDS else COMMANDS
+    args = build_parser(wanted).parse_args(arguments)
     try:
         return int(args.run(args))
+    except KeyboardInterrupt:
+        sys.stderr.write('stopped\n')
+        return INTERRUPTED
     except UltraSamError as error:
         sys.stderr.write(f'ultrasam: {error}\n')
-        return REFUSED
+        return WRONG_USE if isinstance(error, (ConfigError, InputError, PromptError)) else REFUSED

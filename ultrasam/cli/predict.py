@@ -9,15 +9,17 @@ from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING
 
+from ultrasam.cli.exit_codes import DONE, EXIT_CODES, INTERRUPTED, SOME_FAILED
 from ultrasam.cli.run_options import add_trust_option
 from ultrasam.errors import PromptError
+from ultrasam.inference.readers.kinds import find_inputs
 from ultrasam.structures.frames import ObjectPrompt
 
 if TYPE_CHECKING:
-    from ultrasam.inference.batch import Fault, RunReport
+    from ultrasam.predict.batch import Fault, RunReport
 
-EXAMPLES = """examples:
-  ultrasam predict frame.png --point 210 145 --out result
+EXAMPLES = f"""examples:
+  ultrasam predict frame.png --point 210 145
   ultrasam predict frame.png --box 120 80 260 210 --negative 250 200 --out result
   ultrasam predict frame.png --box 120 80 260 210 --box 300 90 380 170 --out result --format overlay csv
   ultrasam predict scans/ --prompts prompts.json --out result --format mask coco
@@ -25,14 +27,15 @@ EXAMPLES = """examples:
   ultrasam predict volume.nii.gz --axis 0 --box 120 80 260 210 --propagate --out result --format nifti
 
 prompts.json maps file names to lists of objects:
-  {"a.png": [{"box": [120, 80, 260, 210]}, {"points": [[300, 95], [310, 60]], "labels": [1, 0]}]}
+  {{"a.png": [{{"box": [120, 80, 260, 210]}}, {{"points": [[300, 95], [310, 60]], "labels": [1, 0]}}]}}
 
 weights of a prompted classifier are recognised: the class of each object is printed, and stands with its
 probability in overlay, coco and csv.
 coordinates are pixels of the image as it is; x goes right, y down, the first pixel is 0 0.
-exit codes: 0 done, 2 wrong use, 3 files that could not be done (they are named), 4 refused.
+{EXIT_CODES}.
 """
-SOME_FAILED = 3
+# folders of results under --out: what they hold is not an input
+RESULT_FOLDERS = ('overlay', 'mask', 'images', 'nifti')
 MOST_SECONDS = 86400.0
 
 
@@ -58,15 +61,17 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         '--propagate', action='store_true', help='prompt each frame by the masks of the one before'
     )
     result = parser.add_argument_group('results')
-    result.add_argument('--out', type=Path, required=True, metavar='DIR', help='folder of the results')
+    result.add_argument('--out', type=Path, default=Path('result'), metavar='DIR',
+                        help='folder of the results (default: result)')  # fmt: skip
     result.add_argument('--format', nargs='+', default=['overlay', 'mask', 'csv'], metavar='NAME',
                         help='overlay, mask, coco, nifti, csv (default: overlay mask csv)')  # fmt: skip
     result.add_argument('--overwrite', action='store_true', help='replace results that are there')
-    result.add_argument('--quiet', action='store_true', help='say nothing but what went wrong')
+    result.add_argument('--quiet', action='store_true', help='print errors only')
     model = parser.add_argument_group('model')
-    model.add_argument(
-        '--checkpoint', type=Path, help='weights (default: the small demonstration that ships)'
-    )
+    model.add_argument('--weights', '--checkpoint', dest='checkpoint', type=Path, metavar='FILE',
+                       help='checkpoint or ONNX pair (default: the small model that ships)')  # fmt: skip
+    model.add_argument('--engine', default='auto', choices=['auto', 'onnx', 'torch'],
+                       help='onnx needs no PyTorch (default: auto, onnx for ONNX files, torch for .pth)')  # fmt: skip
     model.add_argument('--config', type=Path, help='config of the model (default: read from the weights)')
     model.add_argument('--device', help='cpu, cuda, cuda:1, mps (default: the best there is)')
     model.add_argument('--precision', default='auto', choices=['auto', 'fp32', 'bf16'], help='default: auto')
@@ -110,46 +115,51 @@ def seconds(text: str) -> float:
 
 
 def prompts_of_line(args: argparse.Namespace) -> list[ObjectPrompt]:
-    """The objects that the command line points at.
+    """Return the objects that the command line points at.
 
     Raises:
-        PromptError: none, or clicks together with several boxes.
+        PromptError: None, or clicks together with several boxes.
     """
-    if args.box and (args.point or args.negative) and len(args.box) > 1:
+    clicks = args.point + args.negative
+    if clicks and len(args.box) > 1:
         raise PromptError(
             'clicks with several boxes: which object are they for? Give the prompts in a file (--prompts)'
         )
-    clicks = args.point + args.negative
-    labels = [1] * len(args.point) + [0] * len(args.negative)
+    if not clicks and not args.box:
+        raise PromptError('no prompt: give --point, --box, or --prompts FILE')
     if len(args.box) > 1:
         return [ObjectPrompt(box_xyxy=box) for box in args.box]
-    box = args.box[0] if args.box else None
-    if box is None and not args.point:
-        raise PromptError('no prompt: give --point, --box, or --prompts FILE')
-    return [ObjectPrompt(points_xy=clicks, point_labels=labels, box_xyxy=box)]
+    labels = [1] * len(args.point) + [0] * len(args.negative)
+    return [ObjectPrompt(points_xy=clicks, point_labels=labels, box_xyxy=args.box[0] if args.box else None)]
 
 
 class FilePrompts:
     """The prompts of a file, by its name in a prompt file or the same for all.
 
     Args:
-        args: the command line.
+        args: The command line.
 
     Raises:
-        PromptError: no prompt, both kinds of prompt, or a prompt file that cannot be used.
+        PromptError: No prompt, both kinds of prompt, or a prompt file that cannot be used.
     """
 
     def __init__(self, args: argparse.Namespace) -> None:
-        from ultrasam.inference.prompts import read_prompt_file
-
         if args.prompts is not None and (args.box or args.point or args.negative):
             raise PromptError('prompts on the line and in a file: give one of them')
-        self.by_name = None if args.prompts is None else read_prompt_file(args.prompts)
         self.same = prompts_of_line(args) if args.prompts is None else []
+        self.by_name = None
+        if args.prompts is not None:
+            from ultrasam.predict.prompts import read_prompt_file
+
+            self.by_name = read_prompt_file(args.prompts)
         self.source = args.prompts
 
     def __call__(self, path: Path) -> Sequence[ObjectPrompt]:
-        """The prompts of one input."""
+        """Return the prompts of one input.
+
+        Raises:
+            PromptError: The prompt file has no entry for it.
+        """
         if self.by_name is None:
             return self.same
         for key in (str(path), path.as_posix(), path.name, path.stem):
@@ -159,38 +169,47 @@ class FilePrompts:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Predict on every input and report."""
+    """Check everything that can be checked at once, then predict on every input and report."""
     begun = perf_counter()
-    from ultrasam.checkpoints.trust import trust_pickles
-    from ultrasam.cli.progress import ProgressBar
-    from ultrasam.inference.batch import plan_files, segment_files
-    from ultrasam.inference.inferencer import UltraSamInferencer
-    from ultrasam.inference.readers import IsolatedReader, find_inputs
-    from ultrasam.inference.writers import ResultWriter
-
-    loading_s = perf_counter() - begun
-    trust_pickles(args.trust_pickle)
     prompts = FilePrompts(args)
+    inputs = find_inputs(args.inputs, results=[args.out / name for name in RESULT_FOLDERS])
+    from ultrasam.predict.engines import check_engine
+
+    check_engine(
+        args.checkpoint, engine=args.engine, device=args.device, precision=args.precision, config=args.config
+    )
+    from ultrasam.cli.progress import ProgressBar
+    from ultrasam.cli.stopping import StopRequest
+    from ultrasam.inference.readers import IsolatedReader
+    from ultrasam.inference.writers import ResultWriter
+    from ultrasam.predict.batch import RunReport, plan_files, segment_files
+    from ultrasam.predict.predictor import Predictor
+
+    if args.trust_pickle:
+        from ultrasam.checkpoints.trust import trust_pickles
+
+        trust_pickles(args.trust_pickle)
     window = None if args.window is None else (args.window[0], args.window[1])
+    report = RunReport()
     with IsolatedReader(axis=args.axis, window=window, timeout_s=args.read_timeout) as reader:
-        plan = plan_files(find_inputs(args.inputs), reader)
+        plan = plan_files(inputs, reader)
         if not plan.counts:
             return _report(plan.faults)
         with ResultWriter(args.out, formats=args.format, overwrite=args.overwrite) as writer:
             writer.plan(plan.counts)
-            begun = perf_counter()
-            inferencer = UltraSamInferencer(
+            predictor = Predictor(
                 args.checkpoint,
-                model=args.config,
+                engine=args.engine,
                 device=args.device,
                 precision=args.precision,
+                config=args.config,
                 mask_upsampling=args.upsampling,
                 cache_dir=args.cache,
             )
-            loading_s += perf_counter() - begun
-            with ProgressBar(plan.stated, is_hidden=args.quiet) as progress:
-                done = segment_files(
-                    inferencer,
+            loading_s = perf_counter() - begun
+            with ProgressBar(plan.stated, is_hidden=args.quiet) as progress, StopRequest() as stop:
+                segment_files(
+                    predictor,
                     list(plan.counts),
                     prompts,
                     writer,
@@ -199,12 +218,22 @@ def run(args: argparse.Namespace) -> int:
                     refinements=args.refinements,
                     batch_size=args.batch_size,
                     progress=progress,
+                    report=report,
+                    is_stopped=lambda: stop.is_made,
                 )
+    if stop.is_made:
+        _report(plan.faults + report.faults)
+        counts = list(plan.stated.values())
+        total = '' if None in counts else f' of {sum(count or 0 for count in counts)}'
+        sys.stderr.write(
+            f'stopped: {report.frames}{total} frames are done and kept in {args.out}, tables included\n'
+        )
+        return INTERRUPTED
     if not args.quiet:
-        sys.stdout.write(class_lines(done))
-        sys.stdout.write(f'{_counted(len(plan.counts) - len(done.faults), "file")} segmented: {args.out}\n')
-        sys.stderr.write(times_line(done, loading_s))
-    return _report(plan.faults + done.faults)
+        sys.stdout.write(class_lines(report))
+        sys.stdout.write(f'{_counted(len(plan.counts) - len(report.faults), "file")} segmented: {args.out}\n')
+        sys.stderr.write(times_line(report, loading_s))
+    return _report(plan.faults + report.faults)
 
 
 def class_lines(done: RunReport) -> str:
@@ -239,4 +268,4 @@ def times_line(done: RunReport, loading_s: float) -> str:
 def _report(faults: Sequence[Fault]) -> int:
     for fault in faults:
         sys.stderr.write(f'not done: {fault.message}\n')
-    return SOME_FAILED if faults else 0
+    return SOME_FAILED if faults else DONE

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from ultrasam.inference.batch import RunProgress
+from ultrasam.predict.batch import RunProgress
 
 
 class ProgressBar(RunProgress):

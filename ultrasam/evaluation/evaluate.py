@@ -21,11 +21,10 @@ from ultrasam.evaluation.suite import PromptSuite, SuiteOptions
 from ultrasam.evaluation.summary import summarise
 from ultrasam.evaluation.test_set import ConfiguredTestSet, DataPlaces
 from ultrasam.hashing import file_sha256
-from ultrasam.inference.encoding import EncodedImage
-from ultrasam.inference.inferencer import UltraSamInferencer
 from ultrasam.inference.readers import open_frames
 from ultrasam.launch import find_config
 from ultrasam.models import UltraSam
+from ultrasam.predict import EncodedImage, UltraSamInferencer
 
 
 class Track(Protocol):
@@ -194,10 +193,9 @@ def _encoded_files(
                 read = source.frame(0)
         except InputError as error:
             raise AnnotationError(f'{truth.path}: names an image that cannot be used: {error}') from error
-        (embedding,), (sample,) = inferencer.encode([read.image])
         yield (
             replace(frame, spacing_mm=frame.spacing_mm or read.spacing_mm or fallback),
-            EncodedImage(embedding[None], sample),
+            inferencer.encode(read.image),
         )
 
 

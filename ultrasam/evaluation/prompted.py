@@ -7,15 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from mmdet.structures import DetDataSample
-from torch import Tensor
 
 from ultrasam.errors import AnnotationError, InputError
 from ultrasam.evaluation.ground_truth import GroundTruth
 from ultrasam.evaluation.metrics import dice
 from ultrasam.evaluation.simulated_users import PromptRule, box_rule, point_rule
-from ultrasam.inference.inferencer import UltraSamInferencer
 from ultrasam.inference.readers import open_frames
+from ultrasam.predict import EncodedImage, Predictor
 
 
 @dataclass(frozen=True)
@@ -24,18 +22,16 @@ class EncodedFrame:
 
     Args:
         image: (H, W, 3), uint8, RGB.
-        embedding: (1, C, h, w), float.
-        sample: the sizes of its image.
+        encoded: the same, encoded.
         truths: (N, H, W), bool.
     """
 
     image: np.ndarray
-    embedding: Tensor
-    sample: DetDataSample
+    encoded: EncodedImage
     truths: np.ndarray
 
 
-def encoded_frames(inferencer: UltraSamInferencer, annotations: Path, images: Path) -> Iterator[EncodedFrame]:
+def encoded_frames(predictor: Predictor, annotations: Path, images: Path) -> Iterator[EncodedFrame]:
     """Read and encode the annotated frames of a COCO file; frames without objects are left out.
 
     Raises:
@@ -49,8 +45,7 @@ def encoded_frames(inferencer: UltraSamInferencer, annotations: Path, images: Pa
                 image = source.frame(0).image
         except InputError as error:
             raise AnnotationError(f'{annotations}: names an image that cannot be used: {error}') from error
-        (embedding,), (sample,) = inferencer.encode([image])
-        yield EncodedFrame(image, embedding[None], sample, frame.masks())
+        yield EncodedFrame(image, predictor.encode(image), frame.masks())
 
 
 RULES: dict[str, PromptRule] = {
@@ -62,13 +57,13 @@ RULES: dict[str, PromptRule] = {
 
 
 def dice_of_rule(
-    inferencer: UltraSamInferencer, frames: Sequence[EncodedFrame], rule: PromptRule, *, seed: int = 0
+    predictor: Predictor, frames: Sequence[EncodedFrame], rule: PromptRule, *, seed: int = 0
 ) -> list[float]:
     """Dice of every object when each is prompted by a rule."""
     rng = np.random.default_rng(seed)
     found = []
     for frame in frames:
         prompts = [rule(truth, rng) for truth in frame.truths]
-        answer = inferencer.answer(frame.embedding, frame.sample, prompts)
+        answer = predictor.decode(frame.encoded, prompts)
         found += [dice(mask, truth) for mask, truth in zip(answer.masks, frame.truths, strict=True)]
     return found

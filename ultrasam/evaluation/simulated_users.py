@@ -7,7 +7,7 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 
-from ultrasam.inference.prompts import box_of_mask
+from ultrasam.predict.postprocess import box_of_mask
 from ultrasam.structures import ObjectPrompt
 from ultrasam.transforms.foreground import foreground_centre, foreground_row_counts
 

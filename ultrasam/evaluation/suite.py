@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
-import torch
 
 from ultrasam.errors import AnnotationError, ConfigError
 from ultrasam.evaluation import metrics
@@ -16,10 +15,8 @@ from ultrasam.evaluation.ground_truth import TrueFrame
 from ultrasam.evaluation.protocols import CLICKS, SINGLE_PROMPTS, Protocol
 from ultrasam.evaluation.results import OTHER_UPSAMPLING, Results, ScoredFrame, ScoredObject
 from ultrasam.evaluation.simulated_users import corrective_click, inscribed_ellipse, point_rule, random_pixels
-from ultrasam.inference.encoding import EncodedImage
-from ultrasam.inference.inferencer import UltraSamInferencer
-from ultrasam.inference.prompts import box_of_mask
-from ultrasam.models.postprocess import MASK_UPSAMPLINGS, masks_at_image_size
+from ultrasam.predict import EncodedImage, Predictor
+from ultrasam.predict.postprocess import MASK_UPSAMPLINGS, box_of_mask, masks_at_image_size
 from ultrasam.structures import ObjectPrompt, Segmentation
 
 # side to which papers on BUSI and TN3K squash images and masks before they compare them
@@ -58,20 +55,20 @@ class PromptSuite:
     """Scores a model frame by frame; holds the scores, and of the images no more than the one before.
 
     Args:
-        inferencer: the model; its way to upsample masks is scored beside the other one.
+        predictor: the model; its way to upsample masks is scored beside the other one.
         options: what is asked of it.
 
     Raises:
         ConfigError: MONAI is not installed.
     """
 
-    def __init__(self, inferencer: UltraSamInferencer, options: SuiteOptions) -> None:
-        self._inferencer = inferencer
+    def __init__(self, predictor: Predictor, options: SuiteOptions) -> None:
+        self._predictor = predictor
         self._options = options
         self._protocols = {name: one for name, one in SINGLE_PROMPTS.items() if name in options.protocols}
         if self._protocols:
             metrics.check_installed()
-        self._other = next(way for way in MASK_UPSAMPLINGS if way != inferencer.mask_upsampling)
+        self._other = next(way for way in MASK_UPSAMPLINGS if way != predictor.mask_upsampling)
         self._pending: tuple[EncodedImage, TrueFrame] | None = None
         self._previous: EncodedImage | None = None
         self.results = Results()
@@ -86,8 +83,8 @@ class PromptSuite:
         Raises:
             AnnotationError: the image is not of the size that its record states.
         """
-        if tuple(encoded.sample.ori_shape[:2]) != frame.size_hw:
-            height, width = encoded.sample.ori_shape[:2]
+        if encoded.geometry.original_hw != frame.size_hw:
+            height, width = encoded.geometry.original_hw
             raise AnnotationError(
                 f'{frame.file_name}: the image has {height} x {width} pixels, its record says '
                 f'{frame.size_hw[0]} x {frame.size_hw[1]}: mend the annotation file'
@@ -181,7 +178,7 @@ class PromptSuite:
         if protocol.rule is None:
             raise ConfigError(f'{name}: a protocol without rule asks no model')
         prompts = [protocol.rule(truth, self._generator(name, frame, i)) for i, truth in enumerate(truths)]
-        return self._inferencer.answer(seen.embedding, encoded.sample, prompts)
+        return self._predictor.decode(EncodedImage(seen.embedding, encoded.geometry), prompts)
 
     def _score(self, answer: Segmentation, frame: TrueFrame, truths: np.ndarray) -> list[dict[str, float]]:
         return [
@@ -197,14 +194,7 @@ class PromptSuite:
 
     def _upsampled(self, answer: Segmentation, encoded: EncodedImage) -> np.ndarray:
         """The same masks, upsampled the other way, (N, H, W), bool."""
-        masks = masks_at_image_size(
-            torch.from_numpy(answer.logits).to(self._inferencer.device),
-            input_size=self._inferencer.model.prompt_encoder.img_size,
-            resized_hw=encoded.sample.img_shape,
-            original_hw=encoded.sample.ori_shape,
-            upsampling=self._other,
-        )
-        return masks.cpu().numpy()
+        return masks_at_image_size(answer.logits, encoded.geometry, self._other)
 
     def _put(self, name: str, rows: Sequence[dict[str, float]], at: int | None = None) -> None:
         """Append the scores of some objects, or put them before the others."""
@@ -217,7 +207,7 @@ class PromptSuite:
             values[place:place] = [row.get(metric, float('nan')) for row in rows]
 
     def _add_clicks(self, encoded: EncodedImage, truths: np.ndarray) -> None:
-        curves = click_curves(self._inferencer, encoded, truths, self._options.clicks)
+        curves = click_curves(self._predictor, encoded, truths, self._options.clicks)
         for metric, values in curves.items():
             self.results.clicks.setdefault(metric, []).extend(values.tolist())
 
@@ -232,9 +222,7 @@ class PromptSuite:
                 if name == 'random'
                 else ((width - 1) / 2, (height - 1) / 2)
             )
-            answer = self._inferencer.answer(
-                encoded.embedding, encoded.sample, [ObjectPrompt(points_xy=[place])]
-            )
+            answer = self._predictor.decode(encoded, ObjectPrompt(points_xy=[place]))
             columns = self.results.empty_frames.setdefault(name, {})
             for key, value in (
                 ('area_share', float(answer.masks[0].mean())),
@@ -271,12 +259,12 @@ def united_scores(mask: np.ndarray, truth: np.ndarray) -> dict[str, float]:
 
 
 def click_curves(
-    inferencer: UltraSamInferencer, encoded: EncodedImage, truths: np.ndarray, clicks: int
+    predictor: Predictor, encoded: EncodedImage, truths: np.ndarray, clicks: int
 ) -> dict[str, np.ndarray]:
     """Overlap of every object after each of several clicks: its innermost pixel, then its largest error.
 
     Args:
-        inferencer: the model, which gets all clicks so far and its last mask.
+        predictor: the model, which gets all clicks so far and its last mask.
         encoded: the image.
         truths: (N, H, W), bool.
         clicks: how many.
@@ -290,7 +278,7 @@ def click_curves(
     for click in range(clicks):
         if not prompts:
             break
-        answer = inferencer.answer(encoded.embedding, encoded.sample, list(prompts.values()))
+        answer = predictor.decode(encoded, list(prompts.values()))
         for place, i in enumerate(list(prompts)):
             curves['dice'][i, click] = metrics.dice(answer.masks[place], truths[i])
             curves['iou'][i, click] = metrics.iou(answer.masks[place], truths[i])

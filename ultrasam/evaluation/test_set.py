@@ -18,9 +18,9 @@ from torch import Tensor, nn
 import ultrasam.registry  # noqa: F401
 from ultrasam.datasets.annotation_files import FileContent, open_records
 from ultrasam.errors import AnnotationError, ConfigError, UltraSamError
-from ultrasam.inference.encoding import EncodedImage
-from ultrasam.inference.inferencer import UltraSamInferencer
 from ultrasam.launch import load_run_config
+from ultrasam.predict import EncodedImage, UltraSamInferencer
+from ultrasam.predict.geometry import ImageGeometry
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,7 +125,10 @@ class ConfiguredTestSet:
                 answered = model.predict(data['inputs'], data['data_samples'])
         if evaluator is not None:
             evaluator.process(data_samples=answered, data_batch=data)
-        return sample.img_id, EncodedImage(listener.heard().float(), sample)
+        geometry = ImageGeometry(
+            sample.ori_shape[:2], sample.img_shape[:2], inferencer.engine.info.input_size
+        )
+        return sample.img_id, EncodedImage(listener.heard()[0].float().cpu().numpy(), geometry)
 
     def _item(self, index: int) -> dict[str, Any]:
         name = self.dataset.get_data_info(index)['img_path']

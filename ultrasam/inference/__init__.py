@@ -1,19 +1,19 @@
-"""Masks for prompts on plain images, videos, DICOM files and volumes."""
+"""Readers and writers of files, and the predictor under its older name."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ultrasam.inference.inferencer import UltraSamInferencer
+    from ultrasam.predict import UltraSamInferencer
 
 __all__ = ['UltraSamInferencer']
 
 
 def __getattr__(name: str) -> Any:
-    """Load the inferencer when it is asked for: reading a file needs no deep-learning library."""
+    """Load the predictor when it is asked for: finding files needs none."""
     if name == 'UltraSamInferencer':
-        from ultrasam.inference.inferencer import UltraSamInferencer
+        from ultrasam.predict import UltraSamInferencer
 
         return UltraSamInferencer
     raise AttributeError(f'module {__name__!r} has no attribute {name!r}')

@@ -67,8 +67,8 @@ class ObjectPrompt:
         mask_logits: (1, h, h), float, the logits of an earlier answer, or None.
 
     Raises:
-        PromptError: nothing given, counts that differ, a label other than 0 and 1, a coordinate that is not a
-            number, or an inverted box.
+        PromptError: Nothing given, clicks off the object alone, counts that differ, a label other than 0 and 1, a
+            coordinate that is not a number, or an inverted box.
     """
 
     points_xy: np.ndarray | Sequence = field(default_factory=lambda: np.zeros((0, 2), np.float32))
@@ -93,6 +93,8 @@ class ObjectPrompt:
     def _check(self, points: np.ndarray, labels: np.ndarray, box: np.ndarray | None) -> None:
         if not len(points) and box is None and self.mask_logits is None:
             raise PromptError('an object without prompt: give a point, a box, or both')
+        if len(labels) and not labels.any() and box is None and self.mask_logits is None:
+            raise PromptError('only clicks off the object: give one on it, or a box')
         if len(points) != len(labels) or not np.isin(labels, (0, 1)).all():
             raise PromptError(
                 f'{len(points)} points with labels {labels.tolist()}: give one label a point, 1 on the object, 0 off it'
@@ -127,6 +129,12 @@ class Segmentation:
 
     def __len__(self) -> int:
         return len(self.masks)
+
+    def __repr__(self) -> str:
+        height, width = self.masks.shape[1:]
+        count = f'{len(self)} mask' if len(self) == 1 else f'{len(self)} masks'
+        scores = ', '.join(f'{score:.2f}' for score in self.scores[:5]) + (', ...' if len(self) > 5 else '')
+        return f'Segmentation({count} of {height} x {width} pixels, predicted IoU {scores or "none"})'
 
     @property
     def labels(self) -> np.ndarray | None:

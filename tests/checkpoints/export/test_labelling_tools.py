@@ -19,6 +19,7 @@ from ultrasam.checkpoints.export.onnx_files import cropping_decoder, decoder, wr
 from ultrasam.checkpoints.export.source import open_source
 from ultrasam.errors import CheckpointError
 from ultrasam.inference import UltraSamInferencer
+from ultrasam.predict import ObjectPrompt
 
 pytest.importorskip('onnx')
 pytest.importorskip('onnxruntime')
@@ -77,8 +78,7 @@ def test_one_click(labelling, size_hw):
     image = np.random.default_rng(0).integers(0, 256, (*size_hw, 3), np.uint8)
     click = dict(type='point', data=[0.4 * size_hw[1], 0.6 * size_hw[0]], label=1)
     mask, logits, canvas, coords = ask(folder, entries, image, [click])
-    inferencer.set_image(canvas)
-    ours = inferencer.predict(points=coords, refinements=0)
+    ours = inferencer(canvas, ObjectPrompt(points_xy=coords), refinements=0)
     assert difference(logits, ours.logits[0]) < 1e-3
     assert mask.shape == CANVAS_HW
     assert ((mask > 0) ^ ours.masks[0]).mean() < 1e-3
@@ -96,13 +96,12 @@ def test_several_tokens(labelling, kind):
     ]
     marks = {'box': [box], 'box and click': [clicks[0], box], 'two clicks': clicks}[kind]
     mask, logits, canvas, coords = ask(folder, entries, image, marks)
-    inferencer.set_image(canvas)
     given = dict(
         points=[c for c, mark in zip(coords, marks, strict=False) if mark['type'] == 'point'],
         labels=[mark['label'] for mark in marks if mark['type'] == 'point'],
         box=None if kind == 'two clicks' else coords[-2:].ravel(),
     )
-    all_logits, _ = model_answer(inferencer.model, inferencer._embedding, **given)
+    all_logits, _ = model_answer(inferencer.model, inferencer.encode(canvas).embedding[None], **given)
     assert difference(logits, all_logits[0]) < 1e-3
     assert np.isfinite(mask).all()
 

@@ -109,7 +109,7 @@ def test_recorded_outputs_of_the_published_model(labelling, all_masks, variant):
 @pytest.mark.parametrize('with_box', [False, True])
 def test_any_number_of_prompts(all_masks, inferencer, count, with_box):
     given = some_points(count, (700, 1024), seed=count) | (dict(box=BOX) if with_box else {})
-    embedding = inferencer._embedding.numpy()
+    embedding = inferencer._encoded.embedding[None]
     logits, iou = model_answer(inferencer.model, embedding, **given)
     found = run(all_masks, **decoder_inputs(embedding, **given, size_hw=(700, 1024)))
     assert difference(found['low_res_masks'][0], logits) < 1e-3
@@ -122,8 +122,7 @@ def test_labelling_tool(labelling, inferencer, size_hw):
     entries = dict(encoder_model_path='UltraSam.encoder.onnx', decoder_model_path='UltraSam.decoder.onnx')
     click = dict(type='point', data=[0.4 * size_hw[1], 0.6 * size_hw[0]], label=1)
     mask, logits, canvas, coords = ask(labelling, entries, image, [click])
-    (embedding,), (sample,) = inferencer.encode([canvas])
-    answer = inferencer.answer(embedding[None], sample, [ObjectPrompt(points_xy=coords)], refinements=0)
+    answer = inferencer(canvas, ObjectPrompt(points_xy=coords), refinements=0)
     assert difference(logits, answer.logits[0]) < 1e-3
     assert ((mask > 0) ^ answer.masks[0]).mean() < 1e-3
 

@@ -16,8 +16,8 @@ from pycocotools.coco import COCO
 
 from ultrasam.datasets import UltraSamCocoDataset
 from ultrasam.errors import OutputError
-from ultrasam.inference.measurements import measure
 from ultrasam.inference.writers import ResultWriter
+from ultrasam.inference.writers.measurements import measure
 from ultrasam.inference.writers.pictures import draw_overlay, label_map
 from ultrasam.structures import ObjectPrompt
 from ultrasam.transforms import LoadInstanceAnnotations, PackPromptedInputs, SamplePrompts

@@ -40,6 +40,7 @@ TARGETS: dict[str, Target] = {
     'transformers': Target(layouts.write_transformers, folder=True, packages=('safetensors.torch',)),
     'safetensors': Target(layouts.write_safetensors, folder=False, packages=('safetensors.torch',)),
     'onnx': Target(graphs.write_onnx, folder=True, packages=('onnx',), traced=True),
+    'predictor': Target(graphs.write_predictor, folder=True, packages=('onnx',), traced=True),
     'x-anylabeling': Target(graphs.write_x_anylabeling, folder=True, packages=('onnx',), traced=True),
     'cvat': Target(graphs.write_cvat, folder=True, packages=('onnx',), traced=True),
 }

@@ -16,6 +16,7 @@ from ultrasam.checkpoints.export.packages import require
 from ultrasam.checkpoints.export.record import Written
 from ultrasam.checkpoints.export.source import ExportSource
 from ultrasam.errors import CheckpointError
+from ultrasam.predict.weights import DECODER_SUFFIX, ENCODER_SUFFIX
 
 TOOL_SIDE = 1024
 """Input side in pixels that the labelling tools take for granted."""
@@ -33,10 +34,25 @@ def write_onnx(source: ExportSource, folder: Path, *, opset: int) -> Written:
     """
     name = file_stem(source)
     graphs = {
-        f'{name}.encoder.onnx': onnx_files.pixel_encoder(source),
+        f'{name}{ENCODER_SUFFIX}': onnx_files.pixel_encoder(source),
         f'{name}.encoder_plain.onnx': onnx_files.plain_encoder(source),
         f'{name}.decoder.onnx': onnx_files.decoder(source, single_mask=True),
-        f'{name}.decoder_all_masks.onnx': onnx_files.decoder(source, single_mask=False),
+        f'{name}{DECODER_SUFFIX}': onnx_files.decoder(source, single_mask=False),
+    }
+    return _write(graphs, folder, source, opset)
+
+
+def write_predictor(source: ExportSource, folder: Path, *, opset: int) -> Written:
+    """Write the pair that ``ultrasam predict`` runs without PyTorch: encoder of pixels, decoder of all masks.
+
+    Raises:
+        CheckpointError: the model does not fit one file.
+        ConfigError: the package onnx is missing.
+    """
+    name = file_stem(source)
+    graphs = {
+        f'{name}{ENCODER_SUFFIX}': onnx_files.pixel_encoder(source),
+        f'{name}{DECODER_SUFFIX}': onnx_files.decoder(source, single_mask=False),
     }
     return _write(graphs, folder, source, opset)
 

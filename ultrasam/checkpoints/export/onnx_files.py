@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 import inspect
 import json
+import math
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.onnx.errors import OnnxExporterError
@@ -44,6 +46,8 @@ ENCODER_INPUT, ENCODER_OUTPUT = 'input_image', 'image_embeddings'
 
 # one file of protobuf holds less than this
 _LARGEST_FILE = 2**31
+# smaller ones save nothing
+_LEAST_TO_HALVE = 1024
 _POINTS = {'point_coords': {1: 'num_points'}, 'point_labels': {1: 'num_points'}}
 
 
@@ -175,6 +179,7 @@ def write_graph(graph: Graph, path: Path, source: ExportSource, *, opset: int) -
             **_tracing(),
         )
     model = onnx.load(str(path))
+    _halve_storage(model)
     onnx.helper.set_model_props(model, _properties(source, graph))
     onnx.checker.check_model(model)
     onnx.save(model, str(path))
@@ -183,6 +188,23 @@ def write_graph(graph: Graph, path: Path, source: ExportSource, *, opset: int) -
         'outputs': {value.name: _shape(value) for value in model.graph.output},
         'meaning': graph.meaning,
     }
+
+
+def _halve_storage(model: Any) -> None:
+    """Store the float32 weights that float16 holds exactly as such, with a cast that onnxruntime runs on loading."""
+    onnx = require('onnx')
+    casts = []
+    for weight in model.graph.initializer:
+        if weight.data_type != onnx.TensorProto.FLOAT or math.prod(weight.dims) < _LEAST_TO_HALVE:
+            continue
+        name, values = weight.name, onnx.numpy_helper.to_array(weight)
+        half = values.astype(np.float16)
+        if np.array_equal(half.astype(np.float32), values):
+            weight.CopyFrom(onnx.numpy_helper.from_array(half, f'{name}.half'))
+            casts.append(onnx.helper.make_node('Cast', [f'{name}.half'], [name], to=onnx.TensorProto.FLOAT))
+    nodes = [*casts, *model.graph.node]
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
 
 
 def check_opset(opset: int) -> None:
@@ -237,6 +259,18 @@ def _properties(source: ExportSource, graph: Graph) -> dict[str, str]:
         'source_file': source.path.name,
         'source_sha256': source.sha256,
         'note': json.dumps(note, default=str),
+        'predictor': json.dumps(_predictor_facts(source)),
+    }
+
+
+def _predictor_facts(source: ExportSource) -> dict[str, Any]:
+    """Return what our own predictor must know; see :class:`ultrasam.predict.engines.base.ModelInfo`."""
+    model = source.model
+    return {
+        'input_size': model.prompt_encoder.img_size,
+        'mask_size': model.prompt_encoder.mask_prompt_size,
+        'refinements': model.inference_refinements,
+        'point_refinement': model.point_refinement,
     }
 
 

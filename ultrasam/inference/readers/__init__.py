@@ -1,6 +1,10 @@
 """Readers of the files that people have: images, DICOM, volumes and videos, each as a series of frames."""
 
-from ultrasam.inference.readers.isolated import IsolatedReader
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from ultrasam.inference.readers.kinds import (
     DICOM_SUFFIXES,
     IMAGE_SUFFIXES,
@@ -11,8 +15,11 @@ from ultrasam.inference.readers.kinds import (
     find_inputs,
     kind_of,
 )
-from ultrasam.inference.readers.opening import open_frames
-from ultrasam.inference.readers.source import FrameSource
+
+if TYPE_CHECKING:
+    from ultrasam.inference.readers.isolated import IsolatedReader
+    from ultrasam.inference.readers.opening import open_frames
+    from ultrasam.inference.readers.source import FrameSource
 
 __all__ = [
     'DICOM_SUFFIXES',
@@ -27,3 +34,11 @@ __all__ = [
     'kind_of',
     'open_frames',
 ]
+_MODULES = {'IsolatedReader': 'isolated', 'open_frames': 'opening', 'FrameSource': 'source'}
+
+
+def __getattr__(name: str) -> Any:
+    """Load the decoders when they are asked for: a wrong path is told before."""
+    if name in _MODULES:
+        return getattr(import_module(f'{__name__}.{_MODULES[name]}'), name)
+    raise AttributeError(f'module {__name__!r} has no attribute {name!r}')

@@ -68,7 +68,7 @@ def kind_of(path: Path) -> Kind:
     )
 
 
-def find_inputs(arguments: Sequence[str | Path]) -> list[Path]:
+def find_inputs(arguments: Sequence[str | Path], *, results: Sequence[Path] = ()) -> list[Path]:
     """List the files that arguments name.
 
     A file is taken whatever its suffix; a folder gives, sorted and with its
@@ -76,16 +76,23 @@ def find_inputs(arguments: Sequence[str | Path]) -> list[Path]:
     files without one, but nothing hidden; anything else is a pattern
     (``*``, ``?``, ``[...]``, ``**`` for folders at any depth).
 
+    Args:
+        arguments: Files, folders and patterns.
+        results: Folders that results are written to: folders and patterns leave out what they hold.
+
     Returns:
         Each file once, in the order of the arguments.
 
     Raises:
-        InputError: an argument that names nothing, or a folder without inputs.
+        InputError: An argument that names nothing, a folder without inputs, or one that names results.
     """
     found: dict[Path, None] = {}
     missing = []
+    places = [os.path.realpath(folder) + os.sep for folder in results]
     for argument in arguments:
-        paths = _expand(Path(argument))
+        if (os.path.realpath(argument) + os.sep).startswith(tuple(places)):
+            raise InputError(f'{argument}: lies where the results go: choose another output folder (--out)')
+        paths = [p for p in _expand(Path(argument)) if not os.path.realpath(p).startswith(tuple(places))]
         if not paths:
             missing.append(str(argument))
         found.update(dict.fromkeys(paths))

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ultrasam.atomic import publish_file
-from ultrasam.inference.measurements import Measurement, measure
 from ultrasam.inference.writers.files import Spool, path_text
 from ultrasam.inference.writers.formats import ResultFormat
+from ultrasam.inference.writers.measurements import Measurement, measure
 from ultrasam.inference.writers.names import ResultFile
 from ultrasam.structures import Frame, Segmentation
 

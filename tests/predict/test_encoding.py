@@ -12,14 +12,9 @@ import torch
 
 from ultrasam.errors import ConfigError
 from ultrasam.inference import UltraSamInferencer
-from ultrasam.inference.encoding import (
-    CPU_BATCH,
-    LARGEST_BATCH,
-    BatchEncoder,
-    MemoryLimitError,
-    fitting_batch,
-    is_out_of_memory,
-)
+from ultrasam.predict import EncodedImage
+from ultrasam.predict.encoding import BatchEncoder, MemoryLimitError, is_out_of_memory
+from ultrasam.predict.engines.torch import LARGEST_BATCH, fitting_batch
 
 IMAGES = [np.full((8, 8 + i, 3), i, np.uint8) for i in range(7)]
 
@@ -27,17 +22,16 @@ IMAGES = [np.full((8, 8 + i, 3), i, np.uint8) for i in range(7)]
 class Crowded:
     """Encodes as many images as memory holds; those of one width never fit."""
 
-    def __init__(self, holds: int, error: Exception, too_wide: int = -1, device: str = 'cpu') -> None:
+    def __init__(self, holds: int, error: Exception, too_wide: int = -1) -> None:
         self.holds, self.error, self.too_wide = holds, error, too_wide
-        self.device = torch.device(device)
-        self.cache = None
+        self.engine = SimpleNamespace(batch_size=1)
         self.sizes: list[int] = []
 
-    def encode(self, images):
+    def encode_batch(self, images):
         self.sizes.append(len(images))
         if len(images) > self.holds or any(image.shape[1] == self.too_wide for image in images):
             raise self.error
-        return torch.tensor([[float(image.shape[1])] for image in images]), list(images)
+        return [EncodedImage(np.array(float(image.shape[1])), None) for image in images]
 
 
 def widths(encoded) -> list[float]:
@@ -83,14 +77,20 @@ def test_other_errors_are_not_taken_for_memory():
 @pytest.mark.parametrize('size', [0, -3])
 def test_impossible_sizes(size: int):
     with pytest.raises(ConfigError, match=f'batch_size={size}'):
-        BatchEncoder(SimpleNamespace(device=torch.device('cpu')), size)
+        BatchEncoder(Crowded(9, MemoryError()), size)
 
 
 def test_size_by_free_memory(monkeypatch: pytest.MonkeyPatch):
     assert fitting_batch(10, 1000) == 1
     assert fitting_batch(8_000, 1_000) == 4
     assert fitting_batch(10**12, 1000) == LARGEST_BATCH
-    assert BatchEncoder(Crowded(9, MemoryError())).size == CPU_BATCH
+    assert BatchEncoder(Crowded(9, MemoryError())).size == 1
+
+
+def test_a_gpu_batch_follows_the_memory_of_the_first_image(
+    checkpoint: Path, image: np.ndarray, monkeypatch: pytest.MonkeyPatch
+):
+    inferencer = UltraSamInferencer(checkpoint, device='cpu')
     for name, value in {
         'reset_peak_memory_stats': None,
         'empty_cache': None,
@@ -99,11 +99,11 @@ def test_size_by_free_memory(monkeypatch: pytest.MonkeyPatch):
         'mem_get_info': (10_000, 20_000),
     }.items():
         monkeypatch.setattr(torch.cuda, name, lambda *_, value=value: value)
-    crowded = Crowded(9, MemoryError(), device='cuda')
-    encoder = BatchEncoder(crowded)
+    inferencer.engine._is_to_be_measured = True
+    encoder = BatchEncoder(inferencer)
     assert encoder.size == 1
-    encoder.encode(IMAGES)
-    assert encoder.size == 6 and crowded.sizes == [1, 6]
+    encoder.encode([image])
+    assert encoder.size == 6
 
 
 def test_batches_encode_as_single_images_do(checkpoint: Path, image: np.ndarray):
@@ -111,5 +111,5 @@ def test_batches_encode_as_single_images_do(checkpoint: Path, image: np.ndarray)
     frames = [image, image[:200, :150], image[::2, ::2], image[:, 100:]]
     alone, together = (BatchEncoder(inferencer, size).encode(frames) for size in (1, 3))
     for one, other in zip(alone, together, strict=True):
-        assert torch.allclose(one.embedding, other.embedding, atol=1e-5)
-        assert one.sample.ori_shape == other.sample.ori_shape
+        assert np.allclose(one.embedding, other.embedding, atol=1e-5)
+        assert one.geometry == other.geometry

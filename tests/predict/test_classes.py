@@ -9,13 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from mmdet.structures import DetDataSample
 from mmengine.config import Config
 from PIL import Image
 
 from tests.golden import model_config
-from tests.inference.test_inferencer import PROMPTS
 from tests.models.test_prompted_classifier import HEAD, classifier
 from tests.models.test_properties import SIZE, TINY, tiny_model
+from tests.predict.test_predictor import PROMPTS
 from ultrasam.checkpoints import load_strict
 from ultrasam.checkpoints.describe import describe
 from ultrasam.checkpoints.notes import note_of_model
@@ -24,9 +25,8 @@ from ultrasam.checkpoints.summary import summarise
 from ultrasam.cli.main import main
 from ultrasam.errors import CheckpointError, ConfigError
 from ultrasam.inference import UltraSamInferencer
-from ultrasam.inference.encoding import EncodedImage
-from ultrasam.inference.prompting import CarriedPrompts
-from ultrasam.structures import ObjectPrompt
+from ultrasam.predict.propagation import CarriedPrompts
+from ultrasam.structures import ObjectPrompt, Prompt, PromptBatch
 
 NAMES = ('benign', 'malignant', 'normal')
 
@@ -76,19 +76,27 @@ def config_file(path: Path, *, names: tuple[str, ...] = (), wrapped: bool = Fals
 
 def expected_scores(inferencer: UltraSamInferencer, image: np.ndarray, prompt: ObjectPrompt) -> np.ndarray:
     """Class probabilities of one prompt, pass by pass through the model."""
-    embedding, (sample,) = inferencer.encode([image])
-    (members, batch, _), *others = inferencer._batches([prompt], sample)
-    assert len(members) == 1
-    assert not others
+    encoded = inferencer.encode(image)
+    geometry = encoded.geometry
+    sample = DetDataSample(
+        metainfo=dict(
+            ori_shape=geometry.original_hw,
+            img_shape=geometry.resized_hw,
+            scale_factor=tuple(geometry.scale_xy),
+        )
+    )
+    points = prompt.points_xy * geometry.scale_xy + 0.5
+    box = None if prompt.box_xyxy is None else prompt.box_xyxy * np.tile(geometry.scale_xy, 2) + 0.5
+    batch = PromptBatch.from_prompts([[Prompt(points=points, point_labels=prompt.point_labels, box=box)]])
     with torch.no_grad(), inferencer.model.noting_classes() as passes:
-        inferencer.model.predict_logits(embedding, batch, [sample])
+        inferencer.model.predict_logits(torch.from_numpy(encoded.embedding)[None], batch, [sample])
     assert len(passes) == 2
     return passes[-1].sigmoid()[0].numpy()
 
 
 def test_a_prompted_classifier_is_recognised_and_named(inferencer: UltraSamInferencer, image: np.ndarray):
     assert type(inferencer.model).__name__ == 'PromptedClassifier'
-    assert inferencer.class_names == inferencer.description.class_names == NAMES
+    assert inferencer.class_names == NAMES
     inferencer.set_image(image)
     found = inferencer.predict(PROMPTS)
     assert found.class_names == NAMES
@@ -149,13 +157,10 @@ def test_each_candidate_has_the_class_of_its_object(inferencer: UltraSamInferenc
 def test_a_batch_of_frames_has_the_classes_of_single_ones(inferencer: UltraSamInferencer, image: np.ndarray):
     frames = [image, image[:200, :150], image[::2, ::2]]
     prompt = ObjectPrompt(box_xyxy=(20, 30, 90, 100))
-    embeddings, samples = inferencer.encode(frames)
-    for embedding, sample, frame in zip(embeddings, samples, frames, strict=True):
+    for encoded, frame in zip(inferencer.encode_batch(frames), frames, strict=True):
         inferencer.set_image(frame)
         alone = inferencer.predict(prompt).class_scores
-        assert np.allclose(
-            inferencer.answer(embedding[None], sample, [prompt]).class_scores, alone, atol=1e-5
-        )
+        assert np.allclose(inferencer.decode(encoded, prompt).class_scores, alone, atol=1e-5)
 
 
 def test_embeddings_of_both_kinds_of_model_share_a_folder(image: np.ndarray, tmp_path: Path, weights: Path):
@@ -229,10 +234,9 @@ def test_the_described_model_takes_every_tensor_and_half_a_head_is_named(tmp_pat
 
 
 def test_a_lost_object_has_no_class(inferencer: UltraSamInferencer, image: np.ndarray):
-    embedding, (sample,) = inferencer.encode([image])
     carried = CarriedPrompts(inferencer, PROMPTS[:3], None)
     carried._current[1] = None
-    found = carried.answer(EncodedImage(embedding, sample))
+    found = carried.answer(inferencer.encode(image))
     assert np.isnan(found.class_scores).all(1).tolist() == [False, True, False]
     assert found.labels[1] == -1
     assert found.class_of(1) is None

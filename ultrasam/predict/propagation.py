@@ -7,25 +7,24 @@ from dataclasses import replace
 
 import numpy as np
 
-from ultrasam.inference.encoding import EncodedImage
-from ultrasam.inference.inferencer import UltraSamInferencer
-from ultrasam.inference.prompts import box_of_mask
-from ultrasam.structures import ObjectPrompt, Segmentation
+from ultrasam.predict.postprocess import box_of_mask
+from ultrasam.predict.predictor import EncodedImage, Predictor
+from ultrasam.structures.frames import ObjectPrompt, Segmentation
 
 
 class SamePrompts:
     """Answers every frame with the same prompts.
 
     Args:
-        inferencer: the model.
+        predictor: The model.
         prompts: one an object.
         refinements: passes after the first; None for those of the model.
     """
 
     def __init__(
-        self, inferencer: UltraSamInferencer, prompts: Sequence[ObjectPrompt], refinements: int | None
+        self, predictor: Predictor, prompts: Sequence[ObjectPrompt], refinements: int | None
     ) -> None:
-        self._inferencer = inferencer
+        self._predictor = predictor
         self._prompts = prompts
         self._refinements = refinements
 
@@ -34,9 +33,7 @@ class SamePrompts:
         return self._ask(encoded, self._prompts)
 
     def _ask(self, encoded: EncodedImage, prompts: Sequence[ObjectPrompt]) -> Segmentation:
-        return self._inferencer.answer(
-            encoded.embedding, encoded.sample, prompts, refinements=self._refinements
-        )
+        return self._predictor.decode(encoded, prompts, refinements=self._refinements)
 
 
 class CarriedPrompts(SamePrompts):
@@ -46,22 +43,22 @@ class CarriedPrompts(SamePrompts):
     an empty mask.
 
     Args:
-        inferencer: the model.
+        predictor: The model.
         prompts: one an object.
         refinements: passes after the first; None for those of the model.
     """
 
     def __init__(
-        self, inferencer: UltraSamInferencer, prompts: Sequence[ObjectPrompt], refinements: int | None
+        self, predictor: Predictor, prompts: Sequence[ObjectPrompt], refinements: int | None
     ) -> None:
-        super().__init__(inferencer, prompts, refinements)
+        super().__init__(predictor, prompts, refinements)
         self._current: list[ObjectPrompt | None] = list(prompts)
 
     def answer(self, encoded: EncodedImage) -> Segmentation:
         """Masks of the next frame; raises PromptError for a prompt that means nothing there."""
         alive = [i for i, prompt in enumerate(self._current) if prompt is not None]
         answer = self._ask(encoded, [prompt for prompt in self._current if prompt is not None])
-        full = _spread(answer, alive, self._prompts, encoded.sample.ori_shape)
+        full = _spread(answer, alive, self._prompts, encoded.geometry.original_hw)
         for i in alive:
             self._current[i] = _prompt_of_mask(full.masks[i], full.logits[i])
         return full

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from scipy.ndimage import gaussian_filter1d
-from scipy.spatial import ConvexHull
 
 from ultrasam.errors import ConfigError
 
@@ -138,8 +136,9 @@ def _feret_axes(part: np.ndarray, spacing_xy: np.ndarray) -> tuple[float, float]
             np.column_stack([columns, height - 0.5 - part[::-1, columns].argmax(0)]),
         ]
     )
-    points = points * spacing_xy
-    hull = points[np.sort(ConvexHull(points).vertices)]
+    # in half pixels they are whole numbers, whose hull is exact
+    vertices = cv2.convexHull((points * 2).astype(np.int32), returnPoints=False)
+    hull = points[np.sort(vertices[:, 0])] * spacing_xy
     offsets = hull[:, None] - hull[None]
     distances = np.hypot(offsets[..., 0], offsets[..., 1])
     first, second = np.unravel_index(distances.argmax(), distances.shape)
@@ -179,9 +178,20 @@ def _perimeter(part: np.ndarray, spacing_xy: np.ndarray) -> float:
 def _outline_length(points: np.ndarray, smoothing: float) -> float:
     """Length of a closed outline (P, 2) in steps of half a pixel, each projected on the local direction."""
     # an outline of a few pixels would shrink to a point under the full width
-    smooth = gaussian_filter1d(points, min(smoothing, len(points) / 24), axis=0, mode='wrap')
+    smooth = _smoothed(points, min(smoothing, len(points) / 24))
     steps = np.roll(points, -1, axis=0) - points
     along = np.roll(smooth, -1, axis=0) - smooth
     lengths = np.hypot(along[:, 0], along[:, 1])
     projected = (steps * along).sum(1)
     return float(np.divide(projected, lengths, out=np.zeros_like(projected), where=lengths > 0).sum())
+
+
+def _smoothed(points: np.ndarray, sigma: float) -> np.ndarray:
+    """Smooth a closed outline (P, 2) with a Gaussian cut at four standard deviations; scipy takes a second to load."""
+    radius = int(4 * sigma + 0.5)
+    offsets = np.arange(-radius, radius + 1)
+    weights = np.exp(-0.5 * (offsets / sigma) ** 2)
+    kernel = np.zeros(len(points))
+    np.add.at(kernel, offsets % len(points), weights / weights.sum())
+    spectrum = np.fft.rfft(points, axis=0) * np.fft.rfft(kernel)[:, None]
+    return np.fft.irfft(spectrum, len(points), axis=0)

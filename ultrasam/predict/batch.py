@@ -10,12 +10,12 @@ from statistics import median
 from time import perf_counter
 
 from ultrasam.errors import InputError, PromptError
-from ultrasam.inference.encoding import BatchEncoder, MemoryLimitError, is_out_of_memory
-from ultrasam.inference.inferencer import UltraSamInferencer
-from ultrasam.inference.prompting import CarriedPrompts, SamePrompts
 from ultrasam.inference.readers import IsolatedReader
 from ultrasam.inference.writers import ResultWriter
-from ultrasam.structures import Frame, ObjectPrompt, Segmentation
+from ultrasam.predict.encoding import BatchEncoder, MemoryLimitError, is_out_of_memory
+from ultrasam.predict.predictor import Predictor
+from ultrasam.predict.propagation import CarriedPrompts, SamePrompts
+from ultrasam.structures.frames import Frame, ObjectPrompt, Segmentation
 
 PromptsOf = Callable[[Path], Sequence[ObjectPrompt]]
 """The prompts for the frames of a file; raises PromptError where there are none."""
@@ -130,7 +130,7 @@ def plan_files(paths: Iterable[Path], reader: IsolatedReader) -> FilePlan:
 
 
 def segment_files(
-    inferencer: UltraSamInferencer,
+    predictor: Predictor,
     paths: Sequence[Path],
     prompts_of: PromptsOf,
     writer: ResultWriter,
@@ -140,22 +140,26 @@ def segment_files(
     refinements: int | None = None,
     batch_size: int | None = None,
     progress: RunProgress | None = None,
+    report: RunReport | None = None,
+    is_stopped: Callable[[], bool] = lambda: False,
 ) -> RunReport:
     """Segment every frame of every file and write the results, in order.
 
     Frames are encoded together, those of several files too; what is found depends on it by rounding at most.
 
     Args:
-        inferencer: the model.
+        predictor: The model.
         paths: the files.
         prompts_of: the prompts of a file; all its frames get them, or, with ``propagate``, its first frame.
         writer: where the results go; it is not closed here.
         reader: opens the files.
         propagate: prompt each later frame of a file with the masks of the frame before; see
-            :class:`~ultrasam.inference.prompting.CarriedPrompts`.
+            :class:`~ultrasam.predict.propagation.CarriedPrompts`.
         refinements: passes after the first; None for those of the model.
         batch_size: frames encoded at once; None for as many as memory allows, and fewer where it runs out.
         progress: told about frames and files.
+        report: Filled as the run goes on; None for a new one.
+        is_stopped: Asked between frames; True ends the run, and what is written stays.
 
     Returns:
         How it went, and the files that could not be done; frames of these that came before the fault are
@@ -165,16 +169,24 @@ def segment_files(
         ConfigError: a batch size below 1.
         OutputError: a result cannot be written.
     """
-    run = _Run(BatchEncoder(inferencer, batch_size), writer, progress or RunProgress())
+    run = _Run(
+        BatchEncoder(predictor, batch_size),
+        writer,
+        progress or RunProgress(),
+        RunReport() if report is None else report,
+    )
     kind = CarriedPrompts if propagate else SamePrompts
-    steps = _steps(paths, reader, lambda path: kind(inferencer, list(prompts_of(path)), refinements))
+    steps = _steps(paths, reader, lambda path: kind(predictor, list(prompts_of(path)), refinements))
     waiting: list[_Step] = []
     for step in steps:
+        if is_stopped():
+            return run.report
         waiting.append(step)
         if run.is_full(waiting):
             run.do(waiting)
             waiting = []
-    run.do(waiting)
+    if not is_stopped():
+        run.do(waiting)
     return run.report
 
 
@@ -221,8 +233,10 @@ def _steps(
 class _Run:
     """Works through steps, and keeps count."""
 
-    def __init__(self, encoder: BatchEncoder, writer: ResultWriter, progress: RunProgress) -> None:
-        self.report = RunReport()
+    def __init__(
+        self, encoder: BatchEncoder, writer: ResultWriter, progress: RunProgress, report: RunReport
+    ) -> None:
+        self.report = report
         self._encoder = encoder
         self._writer = writer
         self._progress = progress

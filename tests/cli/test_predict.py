@@ -101,7 +101,7 @@ def test_frames_carry_their_masks_along(checkpoint: Path, tmp_path: Path, image:
     'prompt, message',
     [
         ([], 'no prompt'),
-        (['--negative', 3, 4], 'no prompt'),
+        (['--negative', 3, 4], 'only clicks off the object'),
         (['--box', 1, 1, 9, 9, '--box', 2, 2, 8, 8, '--point', 3, 3], 'which object'),
         (['--box', 9, 1, 1, 9], 'x1 < x2'),
         (['--prompts', 'none.json'], 'none.json'),
@@ -110,7 +110,7 @@ def test_frames_carry_their_masks_along(checkpoint: Path, tmp_path: Path, image:
 def test_wrong_prompts_are_refused_before_any_work(
     folder: Path, checkpoint: Path, tmp_path: Path, capsys, prompt: list, message: str
 ):
-    assert predict(folder, *prompt, '--checkpoint', checkpoint, '--out', tmp_path / 'out') == 4
+    assert predict(folder, *prompt, '--checkpoint', checkpoint, '--out', tmp_path / 'out') == 2
     assert message in capsys.readouterr().err
     assert not (tmp_path / 'out').exists()
 

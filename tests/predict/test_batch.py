@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.inference.test_encoding import Crowded
 from tests.inference.writers.conftest import files_in
+from tests.predict.test_encoding import Crowded
 from ultrasam.errors import PromptError
 from ultrasam.inference import UltraSamInferencer
-from ultrasam.inference.batch import RunProgress, RunReport, plan_files, segment_files
 from ultrasam.inference.readers import IsolatedReader
 from ultrasam.inference.writers import ResultWriter
+from ultrasam.predict.batch import RunProgress, RunReport, plan_files, segment_files
 from ultrasam.structures import ObjectPrompt
 
 PROMPTS = [ObjectPrompt(box_xyxy=(20, 30, 90, 100)), ObjectPrompt(points_xy=[(60, 60)])]
@@ -104,18 +104,18 @@ def test_a_file_that_breaks_in_the_middle_loses_only_itself(inferencer, inputs, 
 
 
 def test_memory_that_runs_out_costs_one_file(inferencer, inputs, tmp_path: Path, monkeypatch):
-    def encode(images):
+    def encode_batch(images):
         if any(image.shape[0] == 150 + 7 * 8 for image in images):
             raise RuntimeError('CUDA out of memory. Tried to allocate 20 GiB')
-        return UltraSamInferencer.encode(inferencer, images)
+        return UltraSamInferencer.encode_batch(inferencer, images)
 
-    def answer(*arguments, **options):
-        if arguments[1].ori_shape[0] == 150 + 7 * 10:
+    def decode(encoded, *arguments, **options):
+        if encoded.geometry.original_hw[0] == 150 + 7 * 10:
             raise MemoryError
-        return UltraSamInferencer.answer(inferencer, *arguments, **options)
+        return UltraSamInferencer.decode(inferencer, encoded, *arguments, **options)
 
-    monkeypatch.setattr(inferencer, 'encode', encode)
-    monkeypatch.setattr(inferencer, 'answer', answer)
+    monkeypatch.setattr(inferencer, 'encode_batch', encode_batch)
+    monkeypatch.setattr(inferencer, 'decode', decode)
     report = run(inferencer, inputs, tmp_path / 'out', batch_size=4)
     assert [fault.path.name for fault in report.faults] == ['03.png', '08.png', '10.png']
     assert all('not enough memory' in fault.message for fault in report.faults[1:])
@@ -124,15 +124,15 @@ def test_memory_that_runs_out_costs_one_file(inferencer, inputs, tmp_path: Path,
 
 def test_large_frames_do_not_pile_up(inferencer, inputs, tmp_path: Path, monkeypatch):
     sizes = []
-    monkeypatch.setattr('ultrasam.inference.batch._WAITING_BYTES', 300_000)
+    monkeypatch.setattr('ultrasam.predict.batch._WAITING_BYTES', 300_000)
     crowded = Crowded(99, MemoryError())
 
-    def encode(images):
+    def encode_batch(images):
         sizes.append(sum(image.nbytes for image in images))
-        crowded.encode(images)
-        return UltraSamInferencer.encode(inferencer, images)
+        crowded.encode_batch(images)
+        return UltraSamInferencer.encode_batch(inferencer, images)
 
-    monkeypatch.setattr(inferencer, 'encode', encode)
+    monkeypatch.setattr(inferencer, 'encode_batch', encode_batch)
     run(inferencer, inputs, tmp_path / 'out', batch_size=50)
     largest = max((150 + 7 * i) * 200 * 3 for i in range(12))
     assert max(sizes) < 300_000 + largest and max(crowded.sizes) > 1

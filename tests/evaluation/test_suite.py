@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
-import torch
 
 from tests.evaluation.shapes import disc, square
 from ultrasam.errors import AnnotationError, ConfigError
@@ -16,7 +13,8 @@ from ultrasam.evaluation.protocols import SINGLE_PROMPTS
 from ultrasam.evaluation.simulated_users import inscribed_ellipse
 from ultrasam.evaluation.suite import PromptSuite, SuiteOptions, click_curves, united_scores
 from ultrasam.evaluation.summary import number_of_clicks
-from ultrasam.predict import EncodedImage
+from ultrasam.predict import EncodedImage, ObjectPrompt
+from ultrasam.predict.geometry import ImageGeometry
 from ultrasam.predict.postprocess import box_of_mask
 from ultrasam.structures import Segmentation
 
@@ -27,8 +25,6 @@ class Answerer:
     """Answers a box with the box, a click with 8 x 8 pixels around it; the embedding tells which frame it saw."""
 
     mask_upsampling = 'logits'
-    device = torch.device('cpu')
-    model = SimpleNamespace(prompt_encoder=SimpleNamespace(img_size=64))
 
     def __init__(self) -> None:
         self.seen: list[tuple[float, int]] = []
@@ -43,16 +39,16 @@ class Answerer:
             mask[max(0, y - 4) : y + 4, max(0, x - 4) : x + 4] = True
         return mask
 
-    def answer(self, embedding, sample, prompts) -> Segmentation:
-        self.seen.append((float(embedding.flatten()[0]), len(prompts)))
+    def decode(self, encoded, prompts) -> Segmentation:
+        prompts = [prompts] if isinstance(prompts, ObjectPrompt) else prompts
+        self.seen.append((float(encoded.embedding.flatten()[0]), len(prompts)))
         masks = np.array([self.mask(prompt) for prompt in prompts])
         logits = np.where(masks, 1.0, -1.0).astype(np.float32)
         return Segmentation(masks, np.full(len(prompts), 0.75, np.float32), tuple(prompts), logits)
 
 
 def encoded(number: float, size: tuple[int, int] = SIZE) -> EncodedImage:
-    sample = SimpleNamespace(ori_shape=size, img_shape=size, scale_factor=(1.0, 1.0))
-    return EncodedImage(torch.full((1, 1, 1, 1), number), sample)
+    return EncodedImage(np.full((1, 1, 1), number), ImageGeometry(size, size, 64))
 
 
 def frame(name: str, *masks: np.ndarray, spacing_mm: tuple[float, float] | None = None) -> TrueFrame:

@@ -23,7 +23,7 @@ FOLDER_TARGETS = [name for name, target in TARGETS.items() if target.folder]
 
 def test_targets():
     assert FILE_TARGETS == ['segment-anything', 'safetensors']
-    assert FOLDER_TARGETS == ['transformers', 'onnx', 'x-anylabeling', 'cvat']
+    assert FOLDER_TARGETS == ['transformers', 'onnx', 'predictor', 'x-anylabeling', 'cvat']
 
 
 def test_record_beside_a_file(tiny, tmp_path):

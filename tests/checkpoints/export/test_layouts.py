@@ -119,7 +119,7 @@ def test_our_onnx_decoder_is_that_of_segment_anything(sam, inferencer, onnx_fold
     reference = pytest.importorskip('segment_anything.utils.onnx').SamOnnxModel(
         sam, return_single_mask=single_mask
     )
-    embedding = inferencer._embedding.numpy()
+    embedding = inferencer._encoded.embedding[None]
     name = 'decoder' if single_mask else 'decoder_all_masks'
     mask = np.random.default_rng(3).normal(size=(1, 32, 32))
     for size_hw in ((96, 128), (300, 130), (77, 77)):

@@ -1,5 +1,13 @@
 """Importing this module registers every class with mmdet, and the safe checkpoint reader with mmengine."""
 
+import contextlib
+import io
+
+# both print a line about a package that nobody needs
+with contextlib.redirect_stdout(io.StringIO()):
+    import mmdet.datasets  # noqa: F401
+    import mmpretrain.datasets  # noqa: F401
+
 import ultrasam.datasets
 import ultrasam.evaluation.coco_metric
 import ultrasam.evaluation.object_label_metric

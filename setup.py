@@ -30,59 +30,67 @@ MIM_FILES = (
     'weights/ultrasam_nano_256.decoder_all_masks.onnx',
 )
 
-# The classic stack (mmcv, mmengine, mmdet) has the same import names: install with --no-deps there.
 REQUIREMENTS = [
+    'defusedxml>=0.7.1',  # refuses entity bombs in annotation files
+    'h5py>=3.10',  # the first with wheels for Python 3.12
     'numpy>=1.26',  # the first with wheels for Python 3.12; the last series of numpy 1 works too
+    'onnxruntime>=1.20',  # runs the shipped weights; the first for Python 3.10 to 3.13 with numpy 2 in all
     'opencv-python-headless>=4.8.1',  # CVE-2023-4863, in its WebP decoder; headless needs no display library
+    'openpyxl>=3.1',  # spreadsheets of labels; the oldest that we test
     'pillow>=10.3',  # CVE-2024-28219, an overflow in colour conversion
     'pycocotools>=2.0.11',  # the first tested against the corpus of malformed run lengths
+    'pydicom>=3.0',  # the first with pydicom.pixels
+    'pyjpegls>=1.2',  # decodes JPEG-LS; the oldest that pydicom 3 takes
+    'pylibjpeg>=2.0',  # hands JPEG 2000 of more than 8 bits to the next; the oldest that pydicom 3 takes
+    'pylibjpeg-openjpeg>=2.0',  # the oldest that pydicom 3 takes
     'scipy>=1.11',  # the first with wheels for Python 3.12
     'tqdm>=4.66.3',  # CVE-2024-34062, evaluated command-line arguments
+]
+VOLUME = [
+    'SimpleITK>=2.5',  # the oldest that we test; 262 MB, half as much as all of the above
+]
+PLOTS = [
+    'matplotlib>=3.7',  # draws curves and statistics; the oldest that we test; 62 MB with what it needs
+]
+TRAIN = [
+    *PLOTS,
     'torch>=2.10',  # CVE-2025-32434 and CVE-2026-24747: weights_only did not hold before
     'torchvision>=0.25',  # the release that belongs to torch 2.10
     'onedl-mmengine>=0.10.12',  # the oldest of the fork that we test with torch 2.10
-    'onedl-mmcv>=2.3.6',  # the oldest that we compile and test with torch 2.10
+    'onedl-mmcv>=2.3.6',  # the first that builds with the setuptools of today
     'onedl-mmdetection>=3.5.1',  # the oldest that we test with onedl-mmcv 2.3
     'onedl-mmpretrain>=1.3.6',  # the oldest that we test with onedl-mmcv 2.3
+    'onedl-mim>=0.5.1',  # the one whose look-up of packages packaging/mim_lookup.py answers
+    'faster-coco-eval>=1.6',  # the oldest that we test
+    'monai>=1.4',  # distances between surfaces; the first that runs with numpy 2
+    'onnx>=1.17',  # the first that knows opset 22 and has wheels for Python 3.12 and numpy 2
+    'onnxscript>=0.1',  # the exporter of torch imports it
+    'safetensors>=0.4',  # weights in this format are read and written where it is installed
+    'tensorboard>=2.14',  # curves of a run; the oldest for numpy 1.26
 ]
+# mmcv's operators where it was built without a compiler. No registry has this distribution, so a checkout names its
+# folder; a source distribution leaves it out, because a wheel built from it must not name a folder of this machine.
+if not (ROOT / 'PKG-INFO').exists():
+    TRAIN.append(f'ultrasam-mmcv-ops @ {(ROOT / "packaging" / "mmcv_ops").as_uri()}')
 EXTRAS = {
-    'mim': ['onedl-mim>=0.5.1'],  # the one whose look-up of packages packaging/mim_lookup.py answers
-    'dicom': [
-        'pydicom>=3.0',  # the first with pydicom.pixels
-        'pyjpegls>=1.2',  # decodes JPEG-LS; the oldest that pydicom 3 takes
-        'pylibjpeg>=2.0',  # hands JPEG 2000 of more than 8 bits to the next; the oldest that pydicom 3 takes
-        'pylibjpeg-openjpeg>=2.0',  # the oldest that pydicom 3 takes
-    ],
-    'dicom-gpl': [
-        'pylibjpeg>=2.0',  # the oldest that pydicom 3 takes
-        'pylibjpeg-libjpeg>=2.1',  # decodes lossless and 12-bit JPEG; GPL-3.0, so that `dicom` does without
-    ],
-    'volume': ['SimpleITK>=2.5'],  # the oldest that we test
+    'train': TRAIN,
+    'volume': VOLUME,
     'corpus': [
-        'SimpleITK>=2.5',  # the oldest that we test
-        'defusedxml>=0.7.1',  # refuses entity bombs in annotation files
-        'h5py>=3.10',  # the first with wheels for Python 3.12
+        *VOLUME,
+        *PLOTS,
         'imagehash>=4.3',  # the first that runs with numpy 2
-        'matplotlib>=3.7',  # draws the statistics; the oldest that we test
-        'openpyxl>=3.1',  # spreadsheets of labels; the oldest that we test
         'py7zr>=1.0',  # the oldest that we test
         'rarfile>=4.1',  # the oldest that we test; calls unrar, unar or 7z, whichever is there
     ],
-    'evaluation': [
-        'faster-coco-eval>=1.6',  # the oldest that we test
-        'matplotlib>=3.7',  # draws the curves; the oldest that we test
-        'monai>=1.4',  # distances between surfaces; the first that runs with numpy 2
+    'dicom-gpl': [
+        'pylibjpeg-libjpeg>=2.1',  # decodes lossless and 12-bit JPEG; GPL-3.0, so that nothing else asks for it
     ],
-    'tensorboard': ['tensorboard>=2.14'],  # curves of a run; the oldest for numpy 1.26
-    'export': [
-        'onnx>=1.17',  # the first that knows opset 22 and has wheels for Python 3.12 and numpy 2
-        'onnxscript>=0.1',  # the exporter of torch imports it
-        'safetensors>=0.4',  # weights in this format are read and written where it is installed
-    ],
+    # names of earlier releases
+    **{name: TRAIN for name in ('mim', 'evaluation', 'tensorboard', 'export')},
+    'dicom': [],
     'test': [
-        'onnxruntime>=1.20',  # runs what is exported; the first for Python 3.10 to 3.12 with numpy 2 in all
-        'tensorboard>=2.14',  # reads back the curves of a run
         'transformers>=4.57,<5',  # SamModel, which reads what is exported; the series that we run
+        'pytest-xdist>=3.5',  # tests in parallel workers; the oldest that we run
         'pytest>=8',  # the oldest that reads our settings without a warning
         'scikit-image>=0.22',  # the resize of MedSAM, which ours is compared with; the first for Python 3.12
         'segment-anything==1.0',  # the reference that parity tests compare with
@@ -161,10 +169,11 @@ setup(
         'Programming Language :: Python :: 3.10',
         'Programming Language :: Python :: 3.11',
         'Programming Language :: Python :: 3.12',
+        'Programming Language :: Python :: 3.13',
         'Topic :: Scientific/Engineering :: Image Recognition',
         'Topic :: Scientific/Engineering :: Medical Science Apps.',
     ],
-    python_requires='>=3.10,<3.13',  # union types at run time need 3.10; onedl-mmcv is tested up to 3.12
+    python_requires='>=3.10,<3.14',  # union types at run time need 3.10; the last that we test is 3.13
     packages=find_packages(include=['ultrasam', 'ultrasam.*']),
     package_data={'ultrasam': ['py.typed', '**/*.json', '**/*.yml', '**/*.csv', 'corpus/gallery/page/*']},
     install_requires=REQUIREMENTS,

@@ -1,28 +1,28 @@
 #!/usr/bin/env bash
-# Sets up an environment in the checkout; make calls it, and a stamp of make says that it went through.
+# Sets up .venv in the checkout; make calls it, and a stamp of make says that it went through.
 #
-#   packaging/env.sh main      .venv: the maintained stack (torch 2.10, onedl-mmcv 2.3)
-#   packaging/env.sh classic   .venv-classic: the stack of the published model (torch 2.1, mmcv 2.1)
+#   packaging/env.sh env    everything: the package, PyTorch, OpenMMLab, tools for tests; no compiler is needed
+#   packaging/env.sh ops    compile mmcv's operators into that environment
 #
-# PYTHON names the interpreter to build on; MAX_JOBS the number of compilers at work (default: all cores).
+# PYTHON names the interpreter to build on; MAX_JOBS the number of compilers at work for ops (default: all cores).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-kind=${1:-main}
-case $kind in
-    main) venv=.venv oldest=10 newest=12 constraints=constraints.txt ;;
-    # Its pins are those of one Python: torch 2.1 has no wheels for a later one.
-    classic) venv=.venv-classic oldest=11 newest=11 constraints=constraints-classic.txt ;;
-    *)
-        echo "$0: $kind is neither main nor classic" >&2
-        exit 2
-        ;;
-esac
+venv=.venv
+oldest=10 newest=13
 
 say() { echo "== $*"; }
 fail() {
     echo "error: $*" >&2
     exit 1
+}
+
+step() { # TITLE COMMAND...: run a command, say what it does and how long it took
+    local title=$1 begun=$SECONDS
+    shift
+    say "$title"
+    "$@"
+    say "   done in $((SECONDS - begun)) s"
 }
 
 supports() { # PYTHON: is its version in the range?
@@ -37,59 +37,90 @@ find_python() {
         echo "$PYTHON"
         return
     fi
-    for candidate in python3 python3.12 python3.11 python3.10 python; do
+    for candidate in python3 python3.13 python3.12 python3.11 python3.10 python; do
         if supports "$candidate"; then
             echo "$candidate"
             return
         fi
     done
     fail "no Python 3.$oldest to 3.$newest found; python3 is $(python3 --version 2>&1 || echo missing)." \
-        "Install one and name it: make PYTHON=python3.11"
+        "Install one and name it: make PYTHON=python3.12"
 }
 
-check_tools() { # PYTHON: what compiling mmcv needs
-    "$1" -c 'import ensurepip, venv' 2>/dev/null || fail "$1 lacks venv; on Debian and Ubuntu: apt install python3-venv"
-    "$1" -c 'import os, sys, sysconfig; sys.exit(not os.path.exists(sysconfig.get_path("include") + "/Python.h"))' ||
-        fail "$1 lacks its headers (Python.h); on Debian and Ubuntu: apt install python3-dev"
-    command -v "${CXX:-c++}" >/dev/null || command -v g++ >/dev/null ||
-        fail "no C++ compiler found (${CXX:-c++}), and mmcv must be compiled; on Debian and Ubuntu: apt install g++"
+is_whole() { # does the environment run, on the Python asked for, with pip?
+    supports "$venv/bin/python" && "$venv/bin/python" -m pip --version >/dev/null 2>&1 || return 1
+    local version='import sys; print(sys.version_info[:2])'
+    [[ -z ${PYTHON:-} || $("$venv/bin/python" -c "$version") == $("$PYTHON" -c "$version") ]]
 }
 
-uv_install() { "$venv/bin/uv" pip install --quiet --python "$venv/bin/python" --constraint "$constraints" "$@"; }
-
-python=$(find_python)
-check_tools "$python"
-export MAX_JOBS=${MAX_JOBS:-$(getconf _NPROCESSORS_ONLN)} UV_PYTHON_DOWNLOADS=never UV_HTTP_TIMEOUT=${UV_HTTP_TIMEOUT:-300}
-
-if ! supports "$venv/bin/python"; then
-    say "creating $venv with $("$python" --version)"
+create() {
+    "$python" -c 'import ensurepip, venv' 2>/dev/null ||
+        fail "$python lacks venv; on Debian and Ubuntu: apt install python3-venv"
     "$python" -m venv --clear "$venv"
-fi
-"$venv/bin/python" -m pip install --quiet --disable-pip-version-check --constraint "$constraints" uv
+}
 
-if [[ $kind == main ]]; then
-    say "installing the pinned packages; the first time this downloads some gigabytes and compiles onedl-mmcv:" \
-        "five to ten minutes on two cores (here: $MAX_JOBS)"
-    uv_install pip setuptools wheel
-    uv_install --no-build-isolation-package ultrasam --reinstall-package ultrasam --editable '.[mim,dicom,volume,corpus,evaluation,tensorboard,export,test,dev]'
+get_uv() {
+    "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --constraint constraints.txt uv ||
+        fail 'the package uv could not be had (see above): check the network, then run the same command again'
+}
+
+uv_install() {
+    "$venv/bin/uv" pip install --python "$venv/bin/python" --constraint constraints.txt "$@" ||
+        fail 'a package could not be had or built (uv names it above): check the network and the space on the disk,' \
+            'then run the same command again; what is there already is kept'
+}
+
+install_packages() {
+    uv_install --quiet pip setuptools wheel
+    uv_install --no-build-isolation-package ultrasam --reinstall-package ultrasam --reinstall-package ultrasam-mmcv-ops \
+        --editable '.[train,corpus,test,dev]'
     # OpenMIM looks for a distribution of this name; it is built from what was just installed.
-    uv_install --no-cache --no-build-isolation --no-deps --reinstall-package mmdet ./packaging/transitional/mmdet
+    uv_install --quiet --no-cache --no-build-isolation --no-deps --reinstall-package mmdet ./packaging/transitional/mmdet
     # Both builds of OpenCV are required by others and share their files: the last one wins, and needs no libGL.
-    uv_install --no-deps --reinstall-package opencv-python-headless opencv-python-headless
-else
-    say "installing the classic stack; the first time this compiles mmcv 2.1: ten to fifteen minutes (compilers at work: $MAX_JOBS)"
-    uv_install torch torchvision numpy setuptools wheel ninja
-    FORCE_CUDA=${FORCE_CUDA:-0} uv_install --no-build-isolation \
-        mmcv mmengine mmdet mmpretrain openmim opencv-python-headless pytest segment-anything \
-        faster-coco-eval onnx onnxruntime onnxscript safetensors scikit-image
-    uv_install --no-build-isolation --no-deps --reinstall-package ultrasam --editable .
-    uv_install --no-deps --reinstall-package opencv-python-headless opencv-python-headless
-fi
+    uv_install --quiet --no-deps --reinstall-package opencv-python-headless opencv-python-headless
+}
 
-say "checking"
-"$venv/bin/python" -c 'import mmcv.ops, mmdet, mmpretrain, ultrasam'
-if [[ $kind == main ]]; then
-    # Not in the classic stack: its packages state bounds on each other that its releases never met.
+check() {
+    "$venv/bin/python" -c 'import contextlib, io
+with contextlib.redirect_stdout(io.StringIO()):
+    import mmcv.ops, mmdet.datasets, mmpretrain.datasets, ultrasam.registry'
     "$venv/bin/uv" pip check --quiet --python "$venv/bin/python"
-fi
-say "$venv is ready"
+}
+
+compile_ops() {
+    "$venv/bin/uv" pip install --python "$venv/bin/python" --constraint constraints.txt ninja 'setuptools>=77,<82' wheel ||
+        fail 'ninja and setuptools could not be had (see above): check the network'
+    # Without build isolation the build finds torch, and compiles. pip shows each compiler call, so that one sees it move.
+    MMCV_WITH_OPS=1 "$venv/bin/python" -m pip install --verbose --no-cache-dir --no-deps --no-build-isolation \
+        --force-reinstall --no-binary onedl-mmcv --constraint constraints.txt onedl-mmcv ||
+        fail 'mmcv did not compile (see above); the environment still works without its operators'
+    "$venv/bin/python" -c 'import mmcv._ext, sys; sys.exit(mmcv._ext.__file__.endswith(".py"))' ||
+        fail 'mmcv was built without operators: its build did not find torch'
+}
+
+export UV_PYTHON_DOWNLOADS=never UV_HTTP_TIMEOUT=${UV_HTTP_TIMEOUT:-300}
+total_begun=$SECONDS
+
+case ${1:-} in
+    env)
+        python=$(find_python)
+        if ! is_whole; then
+            step "creating $venv with $("$python" --version)" create
+        fi
+        step 'installing uv, which installs the rest' get_uv
+        step 'installing the pinned packages: 3.5 GB to download the first time, none when they are cached' install_packages
+        step 'checking that everything imports; the first time Python compiles it to bytecode' check
+        say "$venv is ready after $((SECONDS - total_begun)) s"
+        ;;
+    ops)
+        [[ -x $venv/bin/uv ]] || fail "$venv is not set up: run make env first"
+        command -v "${CXX:-c++}" >/dev/null || command -v g++ >/dev/null ||
+            fail "no C++ compiler found (${CXX:-c++}); on Debian and Ubuntu: apt install g++"
+        export MAX_JOBS=${MAX_JOBS:-$(getconf _NPROCESSORS_ONLN)}
+        step "compiling mmcv's operators with $MAX_JOBS compilers at once: about 40 minutes of processor time" compile_ops
+        ;;
+    *)
+        echo "usage: $0 env | ops" >&2
+        exit 2
+        ;;
+esac

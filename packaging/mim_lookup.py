@@ -3,7 +3,7 @@
 OpenMIM (onedl-mim 0.5.1, ``mim.utils.get_installed_path``) takes the first path component of the first line of
 RECORD as the root of a package, and installers sort RECORD: ``../../../bin/ultrasam`` and ``ultrasam-X.dist-info/``
 come before ``ultrasam/``. So a wheel carries a second, tiny folder whose name sorts before them all, with one pointer
-for each config and each tool. The classic openmim looks in ``ultrasam/.mim`` itself and needs none of this.
+for each config and each tool.
 """
 
 from __future__ import annotations

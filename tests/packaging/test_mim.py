@@ -76,8 +76,6 @@ def test_mim_finds_config_and_tools_in_a_wheel_install(
     site: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ):
     utils = pytest.importorskip('mim.utils', reason='onedl-mim is not installed')
-    if not metadata.packages_distributions().get('mim', [''])[0].startswith('onedl'):
-        pytest.skip('the classic openmim looks in ultrasam/.mim, which another test covers')
     monkeypatch.syspath_prepend(str(site))
     assert utils.module_full_name('ultrasam') == 'ultrasam'
     root = Path(utils.get_installed_path('ultrasam'))
@@ -88,10 +86,7 @@ def test_mim_finds_config_and_tools_in_a_wheel_install(
 
 def test_mim_finds_the_fork_under_the_name_mmdet():
     utils = pytest.importorskip('mim.utils', reason='onedl-mim is not installed')
-    try:
-        fork = metadata.version('onedl-mmdetection')
-    except metadata.PackageNotFoundError:
-        pytest.skip('the classic stack: mmdet is a distribution of its own')
+    fork = metadata.version('onedl-mmdetection')
     assert metadata.version('mmdet') == fork, 'the transitional distribution is of another version: make env'
     assert utils.module_full_name('mmdet') == 'mmdet'
     root = Path(utils.get_installed_path('mmdet'))
@@ -102,10 +97,6 @@ def test_mim_finds_the_fork_under_the_name_mmdet():
 
 
 def test_transitional_mmdet_holds_no_file_of_mmdet():
-    try:
-        metadata.version('onedl-mmdetection')
-    except metadata.PackageNotFoundError:
-        pytest.skip('the classic stack: mmdet is a distribution of its own')
     tops = {str(path).split('/')[0] for path in metadata.distribution('mmdet').files or ()}
     assert {top for top in tops if not top.endswith('.dist-info')} == {'+mmdet'}
 

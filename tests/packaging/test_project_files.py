@@ -3,7 +3,9 @@ from __future__ import annotations
 import importlib.util
 import os
 import re
+import shutil
 import subprocess
+from importlib import metadata
 from pathlib import Path
 from types import ModuleType
 
@@ -61,10 +63,9 @@ def load_by_path(path: Path) -> ModuleType:
     return module
 
 
-@pytest.mark.parametrize('name', ['constraints.txt', 'constraints-classic.txt'])
-def test_constraints_are_exact_and_name_no_address(name: str):
-    assert len(pins(name)) > 50
-    assert '://' not in (ROOT / name).read_text(encoding='utf-8')
+def test_constraints_are_exact_and_name_no_address():
+    assert len(pins('constraints.txt')) > 50
+    assert '://' not in (ROOT / 'constraints.txt').read_text(encoding='utf-8')
 
 
 def test_every_direct_requirement_is_pinned_within_its_bound():
@@ -95,7 +96,8 @@ def test_files_promised_to_users_exist():
     names = re.search(r'MIM_FILES = \((.*?)\n\)', '\n'.join(setup_lines()), re.DOTALL).group(1)
     promised = re.findall(r"'([^']+)'", names)
     weights = 'weights/ultrasam_nano_256.pth'
-    rest = ['model-index.yml', weights, f'{weights}.sha256']
+    pair = [f'weights/ultrasam_nano_256.{part}.onnx' for part in ('encoder', 'decoder_all_masks')]
+    rest = ['model-index.yml', weights, f'{weights}.sha256', *pair]
     assert promised == ['configs', 'datasets/us43d', 'tools', *rest]
     for line in (ROOT / 'MANIFEST.in').read_text(encoding='utf-8').splitlines():
         kind, *rest = line.split()
@@ -157,11 +159,72 @@ def test_make_help_lists_every_target():
 
 @pytest.mark.parametrize(
     ('python', 'message'),
-    [('no-such-python', 'no such program'), ('false', 'this needs 3.10 to 3.12')],
+    [('no-such-python', 'no such program'), ('false', 'this needs 3.10 to 3.13')],
 )
 def test_set_up_refuses_a_python_that_cannot_work(python: str, message: str):
     environment = dict(os.environ, PYTHON=python)
-    command = [str(ROOT / 'packaging' / 'env.sh'), 'main']
+    command = [str(ROOT / 'packaging' / 'env.sh'), 'env']
     result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert result.returncode == 1
     assert message in result.stderr
+
+
+HEAVY = {'torch', 'torchvision', 'simpleitk', 'matplotlib', 'onnx', 'mmcv', 'mmdet', 'mmengine', 'transformers'}
+
+
+def requirements_of(extra: str = '') -> set[str]:
+    """Names of what the installed package requires, of itself or with an extra."""
+    found = set()
+    for line in metadata.requires('ultrasam') or ():
+        requirement = Requirement(line)
+        if requirement.marker is None or requirement.marker.evaluate({'extra': extra}):
+            found.add(requirement.name.lower())
+    return found
+
+
+def test_a_mask_needs_no_deep_learning_library_and_training_does():
+    light = requirements_of()
+    assert {'numpy', 'onnxruntime', 'opencv-python-headless', 'pydicom', 'pycocotools'} <= light
+    assert not [name for name in light if name in HEAVY or name.startswith('onedl-')]
+    train = requirements_of('train') - light
+    assert {'torch', 'onedl-mmcv', 'onedl-mmdetection', 'ultrasam-mmcv-ops'} <= train
+
+
+def test_an_environment_that_was_interrupted_is_not_taken_as_ready(tmp_path: Path):
+    """The stamp goes before the work and comes after it, so the same command goes on."""
+    for name in ('Makefile', 'setup.py', 'pyproject.toml', 'constraints.txt'):
+        shutil.copy(ROOT / name, tmp_path)
+    shutil.copytree(ROOT / 'packaging', tmp_path / 'packaging')
+    (tmp_path / 'configs').mkdir()
+    script = tmp_path / 'packaging/env.sh'
+    script.write_text('#!/bin/sh\necho asked >>log\n[ -e works ]\n')
+    make = ['make', '-C', str(tmp_path), 'env']
+    (tmp_path / '.venv').mkdir()
+    for works in (False, False, True, True):
+        if works:
+            (tmp_path / 'works').touch()
+        code = subprocess.run(make, capture_output=True, check=False).returncode
+        assert (code == 0) == works
+        assert (tmp_path / '.venv/.ready').exists() == works
+    assert (tmp_path / 'log').read_text() == 'asked\n' * 3
+
+
+def test_the_operators_of_mmcv_are_those_of_torchvision_or_say_how_to_compile():
+    torch = pytest.importorskip('torch', reason='needs the extra train')
+    from torchvision.ops import nms
+
+    ops = load_by_path(ROOT / 'packaging/mmcv_ops/mmcv/_ext.py')
+    random = torch.Generator().manual_seed(0)
+    corners = torch.rand(200, 2, generator=random) * 80
+    boxes = torch.cat([corners, corners + torch.rand(200, 2, generator=random) * 30], 1)
+    scores = torch.rand(200, generator=random)
+    assert torch.equal(ops.nms(boxes, scores, iou_threshold=0.5, offset=0), nms(boxes, scores, 0.5))
+    # boxes that share an edge touch by a pixel where the last one belongs to them
+    pair = torch.tensor([[0.0, 0.0, 9.0, 9.0], [0.0, 5.0, 9.0, 14.0]])
+    order = torch.tensor([0.9, 0.8])
+    assert len(ops.nms(pair, order, iou_threshold=0.3, offset=0)) == 2
+    assert len(ops.nms(pair, order, iou_threshold=0.3, offset=1)) == 1
+    with pytest.raises(RuntimeError, match="mmcv's operator 'ms_deform_attn_forward' is not compiled .* make ops"):
+        ops.ms_deform_attn_forward(boxes)
+    with pytest.raises(AttributeError):
+        ops.__wrapped__  # noqa: B018

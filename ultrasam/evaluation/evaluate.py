@@ -34,7 +34,7 @@ class Track(Protocol):
         """The same items, of which there are so many."""
 
 
-# of each, the maintained distribution and the classic one
+# each package, with the names that its distribution may have
 _DISTRIBUTIONS = {
     'torch': ('torch',),
     'mmengine': ('onedl-mmengine', 'mmengine'),

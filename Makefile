@@ -33,8 +33,10 @@ demo: $(STAMP) ## segment the sample frames and write pictures (after set-up: ab
 demo-data: $(STAMP) ## make five small data sets, convert them and draw sheets of what came out (about 30 seconds)
 	@$(PY) tools/demo_data.py
 
-test: $(STAMP) ## run the tests that take a few seconds each (about 8 minutes on 2 cores)
-	@$(PY) -m pytest -m 'not slow'
+# One worker a core, up to 8: each imports torch and OpenMMLab anew and takes 2 GB. The tests of a file stay together,
+# for they share models, and the files in their order, which ends with quick ones.
+test: $(STAMP) ## run the tests that take a few seconds each (about 6 minutes on 2 cores)
+	@$(PY) -m pytest -m 'not slow' -n logical --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 
 test-slow: $(STAMP) ## run the tests that train, compile or sweep (about 30 minutes)
 	@$(PY) -m pytest -m slow

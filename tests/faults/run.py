@@ -16,9 +16,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import IO
 
 from tests.faults.harness import GROUPS, FaultResult, patience
 from tests.faults.report import Outcome, as_json, as_markdown
@@ -47,6 +48,16 @@ def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
+def start_worker(
+    arguments: Sequence[str], environment: Mapping[str, str], log: IO[bytes], limit_s: float
+) -> int:
+    """Run a worker in a fresh process to its end, what it says into a log, and return its exit status."""
+    command = [sys.executable, '-m', 'tests.faults.worker', *arguments]
+    return subprocess.run(
+        command, cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT, check=False, timeout=limit_s
+    ).returncode
+
+
 def run_group(group: str, size: str, prefixes: Sequence[str]) -> Outcome:
     """Run the faults of a group in a fresh process and folder.
 
@@ -63,17 +74,8 @@ def run_group(group: str, size: str, prefixes: Sequence[str]) -> Outcome:
     environment.update(OMP_NUM_THREADS='1', PYTHONPATH=str(ROOT), CUDA_VISIBLE_DEVICES='')
     with tempfile.TemporaryDirectory(prefix='faults.') as folder, tempfile.TemporaryFile() as log:
         limit_s = _LONGEST_GROUP_S[size] * patience()
-        command = [sys.executable, '-m', 'tests.faults.worker', group, folder, size, *prefixes]
         try:
-            code = subprocess.run(
-                command,
-                cwd=ROOT,
-                env=environment,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                check=False,
-                timeout=limit_s,
-            ).returncode
+            code = start_worker([group, folder, size, *prefixes], environment, log, limit_s)
             ended = f'ended with exit status {code}'
         except subprocess.TimeoutExpired:
             code, ended = None, f'had not ended after {limit_s:.0f} s'
@@ -120,7 +122,9 @@ def main(arguments: list[str] | None = None) -> int:
     size = 'list' if args.list else 'full' if args.full else 'quick'
     groups = groups_of(args.only)
     with ThreadPoolExecutor(max(1, args.jobs)) as pool:
-        parts = pool.map(lambda group: run_group(group, size, args.only), groups)
+        # one job needs no thread, and from this one a worker may be forked
+        each = pool.map if args.jobs > 1 else map
+        parts = each(lambda group: run_group(group, size, args.only), groups)
         for group, part in zip(groups, parts, strict=True):
             add_group(outcome, group, part)
     ids = [fault['id'] for fault in outcome.faults]

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import IO
 
 import pytest
 
-from tests.faults import run
+from tests.faults import run, worker
 from tests.faults.harness import GROUPS, Arena, Fault, FaultResult, Trial, quiet, run_fault, survived
 from tests.faults.report import Outcome, as_json, as_markdown, failures
+from tests.forked import run_forked
 
 FAULTS = Path(__file__).parent
 
@@ -145,9 +149,22 @@ def test_a_trial_that_gives_fewer_verdicts_than_it_said_has_failed(tmp_path: Pat
     assert outcome(tmp_path, Trial('two', lambda: [survived()], 2)).count('C') == 2
 
 
-def test_a_few_faults(tmp_path: Path) -> None:
+def forked_worker(
+    arguments: Sequence[str], environment: Mapping[str, str], log: IO[bytes], limit_s: float
+) -> int:
+    """Run a worker in a fork, which need not import torch and OpenMMLab once more."""
+    main = functools.partial(worker.main, *arguments)
+    done = run_forked(main, cwd=run.ROOT, environment=environment, timeout_s=limit_s)
+    log.write(f'{done.stdout}{done.stderr}'.encode())
+    return done.returncode
+
+
+def test_a_few_faults(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import ultrasam.registry  # noqa: F401 (once, for both workers)
+
+    monkeypatch.setattr(run, 'start_worker', forked_worker)
     chosen = ['--only', 'G1.cut.zip', '--only', 'G2.reader', '--only', 'G3.environment']
-    assert run.main([*chosen, '--out', str(tmp_path)]) == 0
+    assert run.main([*chosen, '--jobs', '1', '--out', str(tmp_path)]) == 0
     report = json.loads((tmp_path / 'faults.json').read_text(encoding='utf-8'))
     assert report['registered'] == report['executed'] == 3
     stock = {result['id']: result for result in report['results'] if result['stack'] == 'stock'}

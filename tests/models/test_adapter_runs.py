@@ -42,7 +42,9 @@ def run_of(
     leaf: str, frames: Path, work_dir: Path, iterations: int = 1, validate: bool = False, **options
 ) -> Runner:
     """A run of a leaf of the config tree, made tiny."""
-    config = Config.fromfile(ROOT / f'configs/UltraSAM/UltraSAM_full/{leaf}.py', import_custom_modules=False)
+    path = ROOT / f'configs/UltraSAM/UltraSAM_full/{leaf}.py'
+    # a run writes its config eight times; to lay out that text takes longer than all the rest
+    config = Config.fromfile(path, import_custom_modules=False, format_python_code=False)
     config.model.data_preprocessor.pad_size_divisor = config.model.prompt_encoder.img_size = SIZE
     config.model.backbone.update(arch=TINY, img_size=SIZE)
     if leaf.endswith('lora'):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import platform
-import subprocess
-import sys
 
 import pytest
+
+from tests.forked import run_forked
 
 PROGRAM = """
 import os, torch
@@ -29,7 +30,8 @@ print(full - kept, kept - resident())
 
 @pytest.mark.skipif(platform.libc_ver()[0] != 'glibc', reason='another C library frees as it likes')
 def test_what_lies_between_blocks_in_use_is_returned() -> None:
-    done = subprocess.run([sys.executable, '-c', PROGRAM], capture_output=True, text=True, check=True)
+    done = run_forked(functools.partial(exec, PROGRAM, {}))
+    assert done.returncode == 0, done.stderr
     by_itself, returned = map(int, done.stdout.split()[-2:])
     # 8 blocks of 16 MiB
     assert by_itself < 32

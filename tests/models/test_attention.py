@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 import torch
 
+from tests.forked import run_forked
+from tests.models.row_kernel_check import main as check_row_kernel
 from ultrasam.models.attention import WindowAttention, cpu, row_kernel
 from ultrasam.models.attention.windows import join_windows, pad_map, pad_with_zeros, split_windows
 
-KERNEL_CHECK = Path(__file__).with_name('row_kernel_check.py')
+# what decides as it is imported whether kernels are compiled or interpreted
+INTERPRETED = (
+    'triton',
+    'ultrasam.models.attention.row_operator',
+    'ultrasam.models.attention.triton_kernels',
+)
 
 
 def attention(width: int, heads: int, size: int) -> WindowAttention:
@@ -131,11 +135,7 @@ class TestRowKernel:
         if not row_kernel.available():
             pytest.skip('this torch cannot register operators with gradients')
         environment = dict(os.environ, TRITON_INTERPRET='1')
-        done = subprocess.run(
-            [sys.executable, '-W', 'ignore', '-m', 'tests.models.row_kernel_check'],
-            env=environment, capture_output=True, text=True, check=False, timeout=300,
-            cwd=Path(__file__).parents[2],
-        )  # fmt: skip
+        done = run_forked(check_row_kernel, environment=environment, without=INTERPRETED, timeout_s=300)
         assert done.returncode == 0, done.stderr[-3000:]
         assert done.stdout.splitlines()[-1] == 'all equal'
 

@@ -11,6 +11,7 @@ import torch.multiprocessing as mp
 from mmengine.model import MMDistributedDataParallel
 from torch import distributed
 
+from tests.forked import start_method
 from tests.models.test_properties import batch_of, item, random_prompts, tiny_model
 
 # instances of the four images: two on one process, eight on the other, and an image without any
@@ -49,7 +50,7 @@ def worker(rank: int, folder: str) -> None:
 
 @pytest.mark.skipif(not distributed.is_available(), reason='this torch has no torch.distributed')
 def test_two_processes_take_the_step_of_one(tmp_path: Path):
-    mp.spawn(worker, (str(tmp_path),), nprocs=2)
+    mp.start_processes(worker, (str(tmp_path),), nprocs=2, start_method=start_method())
     losses, gradients = torch.load(tmp_path / 'result.pth', weights_only=True)
     expected_losses, expected_gradients = step(tiny_model().train(), images(0, 4))
     assert set(losses) == set(expected_losses)

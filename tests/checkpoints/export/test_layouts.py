@@ -95,7 +95,8 @@ def test_predictor_of_segment_anything(sam, inferencer, picture, prompt, with_ma
         multimask_output=True,
     )
     our_logits, our_scores, our_masks = single_pass(inferencer, **given, mask=mask)
-    assert difference(logits, our_logits) < 1e-4
+    # of logits up to 10; on one thread sums are added in another order, which has given 1.01e-4
+    assert difference(logits, our_logits) < 2e-4
     assert difference(scores, our_scores) < 1e-4
     assert (masks ^ our_masks).mean() < 1e-3
 

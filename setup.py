@@ -90,7 +90,6 @@ EXTRAS = {
     'dicom': [],
     'test': [
         'transformers>=4.57,<5',  # SamModel, which reads what is exported; the series that we run
-        'pytest-xdist>=3.5',  # tests in parallel workers; the oldest that we run
         'pytest>=8',  # the oldest that reads our settings without a warning
         'pytest-xdist>=3.8',  # workers at once; the first that keeps files in their order (make test)
         'scikit-image>=0.22',  # the resize of MedSAM, which ours is compared with; the first for Python 3.12

@@ -86,7 +86,7 @@ EXTRAS = {
         'pylibjpeg-libjpeg>=2.1',  # decodes lossless and 12-bit JPEG; GPL-3.0, so that nothing else asks for it
     ],
     # names of earlier releases
-    **{name: TRAIN for name in ('mim', 'evaluation', 'tensorboard', 'export')},
+    **dict.fromkeys(('mim', 'evaluation', 'tensorboard', 'export'), TRAIN),
     'dicom': [],
     'test': [
         'transformers>=4.57,<5',  # SamModel, which reads what is exported; the series that we run

@@ -80,6 +80,20 @@ def test_options_of_the_command_line_reach_the_config(config: Path):
     )
 
 
+@pytest.mark.parametrize('part', ['train', 'val', 'test'])
+def test_every_loader_goes_without_workers(tmp_path: Path, part: str):
+    path = tmp_path / 'loaders.py'
+    settings = dict(num_workers=2, persistent_workers=True, timeout=60, batch_size=2)
+    model = "model = dict(type='mmdet.ResNet', depth=2)\n"
+    path.write_text(f'{model}{part}_dataloader = {settings}\n', encoding='utf-8')
+    loader = load_run_config(str(path), cfg_options={f'{part}_dataloader.num_workers': 0})[
+        f'{part}_dataloader'
+    ]
+    assert len(torch.utils.data.DataLoader(range(4), **loader)) == 2
+    untouched = load_run_config(str(path))[f'{part}_dataloader']
+    assert untouched == settings
+
+
 def test_learning_rate_is_scaled_only_from_a_known_batch_size():
     cfg = Config(dict(auto_scale_lr=dict(base_batch_size=8, enable=False)))
     scale_learning_rate(cfg)

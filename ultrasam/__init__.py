@@ -1,8 +1,33 @@
 """UltraSam: promptable segmentation for ultrasound.
 
-Importing this package is cheap: no deep-learning library is loaded.  Import
-``ultrasam.registry`` to register every model, transform, hook and visualizer
-with mmdet; configs do so through ``custom_imports``.
+Importing this package is cheap: no deep-learning library is loaded, and the names below come when they are asked for.
+Configs import ``ultrasam.registry``, which registers every model, transform, hook and visualizer with mmdet.
+
+Example:
+    >>> from ultrasam import Predictor
+    >>> Predictor()('frame.png', ObjectPrompt(points_xy=[(120, 80)]))
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ultrasam.predict import ObjectPrompt, Predictor, Segmentation, UltraSamInferencer
+
 __version__ = '0.1.0'
+__all__ = ['ObjectPrompt', 'Predictor', 'Segmentation', 'UltraSamInferencer', '__version__']
+
+
+def __getattr__(name: str) -> Any:
+    """Import the predictor and what belongs to it on first use."""
+    if name in __all__:
+        from ultrasam import predict
+
+        return getattr(predict, name)
+    raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
+
+
+def __dir__() -> list[str]:
+    """List the public names, those that are not imported yet included."""
+    return sorted({*globals(), *__all__})

@@ -73,6 +73,11 @@ def load_run_config(
         cfg.work_dir = work_dir
     elif cfg.get('work_dir') is None:
         cfg.work_dir = str(Path('work_dirs') / path.stem)
+    for part in ('train', 'val', 'test'):
+        loader = cfg.get(f'{part}_dataloader')
+        if loader and not loader.get('num_workers'):
+            # torch refuses these options without workers
+            loader.update(persistent_workers=False, timeout=0)
     if launcher == 'pytorch' and not torch.cuda.is_available():
         distribute_on_cpu(cfg)
     return cfg

@@ -47,6 +47,12 @@ class TestLeaf:
         assert VISUALIZERS.get(config.visualizer.type) is not None
         assert MODELS.get(config.model.type) is not None
 
+    def test_loads_without_workers_too(self, path: Path):
+        config = parsed(path)
+        for part in parts_of(config):
+            # the training loop drops what torch refuses without workers; nothing does so for the other loaders
+            assert part == 'train' or not config[f'{part}_dataloader'].get('persistent_workers'), part
+
     def test_scores_against_the_file_it_loads(self, path: Path):
         config = parsed(path)
         for part in parts_of(config):

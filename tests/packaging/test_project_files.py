@@ -169,7 +169,17 @@ def test_set_up_refuses_a_python_that_cannot_work(python: str, message: str):
     assert message in result.stderr
 
 
-HEAVY = {'torch', 'torchvision', 'simpleitk', 'matplotlib', 'onnx', 'mmcv', 'mmdet', 'mmengine', 'transformers'}
+HEAVY = {
+    'torch',
+    'torchvision',
+    'simpleitk',
+    'matplotlib',
+    'onnx',
+    'mmcv',
+    'mmdet',
+    'mmengine',
+    'transformers',
+}
 
 
 def requirements_of(extra: str = '') -> set[str]:
@@ -224,7 +234,9 @@ def test_the_operators_of_mmcv_are_those_of_torchvision_or_say_how_to_compile():
     order = torch.tensor([0.9, 0.8])
     assert len(ops.nms(pair, order, iou_threshold=0.3, offset=0)) == 2
     assert len(ops.nms(pair, order, iou_threshold=0.3, offset=1)) == 1
-    with pytest.raises(RuntimeError, match="mmcv's operator 'ms_deform_attn_forward' is not compiled .* make ops"):
+    with pytest.raises(
+        RuntimeError, match=r"mmcv's operator 'ms_deform_attn_forward' is not compiled .* make ops"
+    ):
         ops.ms_deform_attn_forward(boxes)
     with pytest.raises(AttributeError):
         ops.__wrapped__  # noqa: B018

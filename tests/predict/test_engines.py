@@ -263,3 +263,16 @@ def test_a_checkpoint_without_torch_says_what_to_install(checkpoint: Path, monke
     ):
         Predictor(checkpoint)
     assert Predictor().weights == shipped_pair().encoder
+
+
+def test_what_a_user_prints_is_short(onnx_predictor: Predictor, image: np.ndarray):
+    import ultrasam
+
+    assert {'Predictor', 'ObjectPrompt', 'UltraSamInferencer'} <= set(dir(ultrasam))
+    assert ultrasam.Predictor is Predictor
+    encoded = onnx_predictor.encode(image)
+    answer = onnx_predictor(encoded, ObjectPrompt(points_xy=[(100, 120)]))
+    prompt = ObjectPrompt(points_xy=[(3, 4)], mask_logits=answer.logits)
+    frame = ultrasam.predict.Frame(image, Path('a.png'))
+    for value in (encoded, answer, prompt, frame):
+        assert len(repr(value)) < 300 and repr(value).startswith(type(value).__name__)

@@ -71,9 +71,11 @@ class DatasetFolder:
             content = json.loads(path.read_text(encoding='utf-8'))
             files = content['files']
         except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-            raise AnnotationError(f'{path} is damaged ({error}): convert the data set again') from error
+            raise AnnotationError(f'{path} is damaged ({error}): restore it or make it again') from error
         if not isinstance(files, dict) or not all(isinstance(digest, str) for digest in files.values()):
-            raise AnnotationError(f'{path} is damaged (its files are no table): convert the data set again')
+            raise AnnotationError(
+                f'{path} is damaged (its files are not a table): restore it or make it again'
+            )
         return dict(content)
 
     def image_digests(self) -> dict[str, str]:

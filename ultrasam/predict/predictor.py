@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,7 @@ class EncodedImage:
         geometry: Sizes of the image and of the network input.
     """
 
-    embedding: np.ndarray
+    embedding: np.ndarray = field(repr=False)
     geometry: ImageGeometry
 
 

@@ -42,7 +42,7 @@ class Frame:
         geometry: of the volume that it was cut from, or None.
     """
 
-    image: np.ndarray
+    image: np.ndarray = field(repr=False)
     source: Path
     index: int = 0
     spacing_mm: tuple[float, float] | None = None
@@ -74,7 +74,7 @@ class ObjectPrompt:
     points_xy: np.ndarray | Sequence = field(default_factory=lambda: np.zeros((0, 2), np.float32))
     point_labels: np.ndarray | Sequence | None = None
     box_xyxy: np.ndarray | Sequence | None = None
-    mask_logits: np.ndarray | None = None
+    mask_logits: np.ndarray | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         points = np.asarray(self.points_xy, np.float64)

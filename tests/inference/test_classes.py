@@ -24,6 +24,7 @@ from ultrasam.checkpoints.summary import summarise
 from ultrasam.cli.main import main
 from ultrasam.errors import CheckpointError, ConfigError
 from ultrasam.inference import UltraSamInferencer
+from ultrasam.inference.classes import unpacked
 from ultrasam.inference.encoding import EncodedImage
 from ultrasam.inference.prompting import CarriedPrompts
 from ultrasam.structures import ObjectPrompt
@@ -80,14 +81,13 @@ def expected_scores(inferencer: UltraSamInferencer, image: np.ndarray, prompt: O
     (members, batch, _), *others = inferencer._batches([prompt], sample)
     assert len(members) == 1
     assert not others
-    with torch.no_grad(), inferencer.model.noting_classes() as passes:
-        inferencer.model.predict_logits(embedding, batch, [sample])
-    assert len(passes) == 2
-    return passes[-1].sigmoid()[0].numpy()
+    with torch.no_grad():
+        answer = inferencer.model.predict_logits(unpacked(inferencer.model, embedding), batch, [sample])
+    return answer.class_logits.sigmoid()[0].numpy()
 
 
 def test_a_prompted_classifier_is_recognised_and_named(inferencer: UltraSamInferencer, image: np.ndarray):
-    assert type(inferencer.model).__name__ == 'PromptedClassifier'
+    assert type(inferencer.model).__name__ == 'PromptedClassifierDetector'
     assert inferencer.class_names == inferencer.description.class_names == NAMES
     inferencer.set_image(image)
     found = inferencer.predict(PROMPTS)

@@ -25,7 +25,7 @@ from ultrasam.inference.encoding import EncodedImage
 from ultrasam.inference.inferencer import UltraSamInferencer
 from ultrasam.inference.readers import open_frames
 from ultrasam.launch import find_config
-from ultrasam.models import UltraSam
+from ultrasam.openmmlab.models import UltraSamDetector as UltraSam
 
 
 class Track(Protocol):

@@ -20,11 +20,11 @@ import ultrasam.registry  # noqa: F401
 from ultrasam.checkpoints import load_checkpoint_file, load_strict, state_dict_of
 from ultrasam.checkpoints.describe import ModelDescription, describe
 from ultrasam.errors import ConfigError, PromptError
-from ultrasam.inference.classes import class_names, noting_scores
+from ultrasam.inference.classes import class_names, packed, unpacked
 from ultrasam.inference.embedding_cache import EmbeddingCache
 from ultrasam.inference.prompts import network_prompt
-from ultrasam.models import UltraSam
 from ultrasam.models.postprocess import MASK_UPSAMPLINGS, masks_at_image_size
+from ultrasam.openmmlab.models import UltraSamDetector as UltraSam
 from ultrasam.structures import Frame, ObjectPrompt, Prompt, PromptBatch, Segmentation
 
 SHIPPED = 'ultrasam_nano_256.pth'
@@ -191,7 +191,7 @@ class UltraSamInferencer:
                 dict(inputs=[inputs[i] for i in missing], data_samples=[samples[i] for i in missing]), False
             )
             with self._autocast():
-                fresh = self.model.extract_feat(data['inputs']).float()
+                fresh = packed(self.model.extract_feat(data['inputs']))
             for i, embedding in zip(missing, fresh, strict=True):
                 cached[i] = embedding
                 if self.cache:
@@ -283,19 +283,18 @@ class UltraSamInferencer:
         scores = embedding.new_zeros((len(prompts), each))
         classes = embedding.new_zeros((len(prompts), len(self.class_names)))
         for members, batch, mask_prompt in self._batches(prompts, sample):
-            with self._autocast(), noting_scores(self.model) as class_scores:
-                found, iou = self.model.predict_logits(
-                    embedding,
+            with self._autocast():
+                found, iou, class_logits = self.model.predict_logits(
+                    unpacked(self.model, embedding),
                     batch,
                     [sample],
                     mask_prompt=mask_prompt,
                     refinements=refinements,
                     all_candidates=all_candidates,
                 )
-                of_classes = class_scores()
             logits[members], scores[members] = found.float(), iou.float()
-            if of_classes is not None:
-                classes[members] = of_classes
+            if class_logits is not None:
+                classes[members] = self.model.bbox_head.class_scores(class_logits)
         logits = logits.flatten(0, 1)
         masks = masks_at_image_size(
             logits,

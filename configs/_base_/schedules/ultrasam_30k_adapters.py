@@ -2,4 +2,3 @@
 
 _base_ = './ultrasam_30k.py'
 
-optim_wrapper = dict(constructor='TrainableOptimWrapperConstructor')

@@ -44,7 +44,6 @@ class Command:
 COMMANDS = {
     'encoder': Command(),
     'decoder': Command(),
-    'postprocess': Command(),
     'end_to_end': Command(),
     'training_step': Command(('--sizes', 'small'), ()),
     'input_path': Command(),

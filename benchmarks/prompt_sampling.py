@@ -31,15 +31,14 @@ SMALL = dict(
 SAMPLINGS = {
     'published': (
         dict(
-            prompt_sampling='published',
-            interactive=None,
+            training_procedure=dict(type='TwoPass'),
             inference_refinements=1,
             point_refinement='predicted_box',
         ),
         dict(prompt_probabilities=dict(point=0.5, box=0.5), num_points=1, box_jitter=0.05),
     ),
     'interactive': (
-        dict(prompt_sampling='interactive', interactive=dict(rounds=[1, 3])),
+        dict(training_procedure=dict(type='CorrectiveClicks', rounds=[1, 3])),
         dict(prompt_probabilities=dict(point=0.5, box=0.35, point_box=0.15), num_points=1, box_jitter=0.05),
     ),
 }

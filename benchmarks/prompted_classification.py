@@ -37,7 +37,7 @@ from mmengine.registry import DefaultScope, init_default_scope
 from mmengine.structures import InstanceData
 from mmpretrain.structures import DataSample
 
-import ultrasam.models.classification_model
+import ultrasam.openmmlab.models.classification_model
 import ultrasam.registry
 from ultrasam.evaluation.classification import single_label_figures
 from ultrasam.structures import Prompt
@@ -187,7 +187,7 @@ class UnpromptedSide:
         )
         torch.manual_seed(seed)
         with DefaultScope.overwrite_default_scope('mmpretrain'):
-            self.model = ultrasam.models.classification_model.MODELS.build(config)
+            self.model = ultrasam.openmmlab.models.classification_model.MODELS.build(config)
 
     def batch(self, frames: Sequence[LesionFrame]) -> dict[str, Any]:
         """Each frame once for each of its lesions, with the class of that as label."""

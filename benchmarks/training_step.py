@@ -41,14 +41,14 @@ from ultrasam.hooks.throughput import peak_memory_gb
 from ultrasam.structures import Prompt
 
 CONFIGS = Path(ultrasam.__file__).parents[1] / 'configs/_base_'
-PLAIN = {'model.backbone.attention': 'materialised', 'optim_wrapper.optimizer.foreach': True}
-FUSED = {'model.backbone.attention': 'fused'}
+PLAIN = {'model.backbone.attention': 'bias', 'optim_wrapper.optimizer.foreach': True}
+FUSED = {'model.backbone.attention': 'augmented'}
 SWITCHES: dict[str, dict] = {
     'plain': {},
     'fused_attention': FUSED,
     'bf16': {'optim_wrapper.type': 'BFloat16OptimWrapper'},
-    'checkpointing': {'model.backbone.checkpoint_layers': True},
-    'checkpointing_decoder': {'model.decoder.checkpoint_layers': True},
+    'checkpointing': {'model.backbone.grad_checkpointing': True},
+    'checkpointing_decoder': {'model.decoder.grad_checkpointing': True},
     'compiled': {'model.backbone.compile_layers': True},
     'fused_adamw': {'optim_wrapper.optimizer.foreach': None, 'optim_wrapper.optimizer.fused': True},
 }

@@ -75,6 +75,15 @@ def seeded_model(*, small: bool = True, refine: bool = True, **overrides) -> tor
     return model.eval()
 
 
+def trained(model: torch.nn.Module) -> dict[str, torch.nn.Parameter]:
+    """Parameters of a model under the names of its weights in files."""
+    return {
+        name: value
+        for name, value in model.state_dict(keep_vars=True).items()
+        if isinstance(value, torch.nn.Parameter)
+    }
+
+
 def frame(file_name: str, size: int, prompts: dict) -> dict:
     """Network input of a real frame and its sample with the recorded prompts."""
     image = cv2.imread(str(FRAMES / file_name))

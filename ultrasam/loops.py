@@ -7,14 +7,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from typing import Any
 
+import numpy as np
 import torch
-from mmengine.dist import is_main_process
+from mmengine.dist import get_world_size, is_main_process
 from mmengine.registry import LOOPS
 from mmengine.runner import IterBasedTrainLoop
 
 from ultrasam.atomic import locked
 from ultrasam.errors import SampleError, TrainingError, UltraSamError
 from ultrasam.hooks.checkpoint import VerifiedCheckpointHook
+from ultrasam.openmmlab.agreement import agree, agreed, instances_of
 from ultrasam.stop_signals import StopRequested, StopSignals, shield_workers
 
 _SHOWN = 16
@@ -73,8 +75,14 @@ class SurvivingTrainLoop(IterBasedTrainLoop):
             while self._iter < self._max_iters and not self.stop_training:
                 runner.model.train()
                 with self._dead_workers_explained():
-                    self.run_iter(self._next_batch())
-                if stop.agreed(self._device):
+                    batch = self._next_batch()
+                    step = agree(instances_of(batch), self._device, stop.received or 0, self._seed())
+                    with agreed(step):
+                        self.run_iter(batch)
+                # what one of several processes is told during a step waits for the next agreement
+                asked = step.stop_signal if get_world_size() > 1 else stop.received
+                if asked:
+                    stop.received = asked
                     self._stop(stop)
                 self._decide_current_val_interval()
                 self._validate(stop)
@@ -98,6 +106,10 @@ class SurvivingTrainLoop(IterBasedTrainLoop):
     @property
     def _device(self) -> torch.device:
         return next(self.runner.model.parameters()).device
+
+    def _seed(self) -> int:
+        """Return the seed of the step under way, the same in a run that was resumed."""
+        return int(np.random.SeedSequence([self.runner.seed, self._iter]).generate_state(1)[0])
 
     def _find_place(self) -> None:
         """Go on in the data where the checkpoint was saved."""
@@ -200,7 +212,7 @@ def _memory_explained(loop: SurvivingTrainLoop) -> Iterator[None]:
         raise TrainingError(
             f'out of memory with {size} images a process ({_first_line(error)}). Try train_dataloader.batch_size='
             f'{max(1, size // 2)} with optim_wrapper.accumulative_counts=2, which takes the same steps; --amp; '
-            'model.backbone.checkpoint_layers=True; or max_instances in SamplePrompts.'
+            'model.backbone.grad_checkpointing=True; or max_instances in SamplePrompts.'
         ) from error
 
 

@@ -9,7 +9,6 @@ from typing import Any
 
 import torch
 from mmengine.device import get_device
-from mmengine.dist import all_reduce, get_world_size
 from mmengine.optim import AmpOptimWrapper, OptimWrapper
 from mmengine.registry import OPTIM_WRAPPERS
 from torch import Tensor, nn
@@ -22,8 +21,8 @@ _FEWEST_STEPS = 100
 class FiniteSteps:
     """Mixed into an optimizer wrapper: a step whose loss or gradient is not finite changes no weight.
 
-    All processes skip the same steps.  A loss is checked before its backward pass, a gradient when it is clipped, so
-    that ``clip_grad`` costs nothing more.  With a loss scale, a gradient that overflows lowers the scale, as it
+    All processes skip the same steps.  The gradient is checked when it is clipped, so that ``clip_grad`` costs nothing
+    more, and a loss that is not finite spoils it.  With a loss scale, a gradient that overflows lowers the scale, as it
     should; it is counted only when that does not end.
 
     Args:
@@ -47,6 +46,7 @@ class FiniteSteps:
         self.in_a_row = 0
         self._steps = 0
         self._spoiled: str | None = None
+        self._losses_are_finite: list[Tensor] = []
         self._gradient_norm: Tensor | None = None
 
     def update_params(
@@ -67,17 +67,18 @@ class FiniteSteps:
         """
         wrapper: Any = self
         loss = wrapper.scale_loss(loss)
-        if _finite_everywhere(loss):
-            wrapper.backward(loss)
-        else:
-            wrapper._inner_count += 1
-            self._spoiled = 'loss'
+        # a loss that is not finite spoils every gradient, so that processes agree through these, without a collective
+        finite = torch.isfinite(loss.detach()).all()
+        self._losses_are_finite.append(finite)
+        wrapper.backward(loss * torch.where(finite, 1.0, float('nan')))
         if not wrapper.should_update():
             return
         self._steps += 1
-        if self._spoiled is None:
-            wrapper.step(**(step_kwargs or {}))
+        wrapper.step(**(step_kwargs or {}))
         spoiled, self._spoiled = self._spoiled, None
+        if spoiled and not bool(torch.stack(self._losses_are_finite).all()):
+            spoiled = 'loss'
+        self._losses_are_finite.clear()
         wrapper.zero_grad(**(zero_kwargs or {}))
         self._account(spoiled)
 
@@ -114,16 +115,6 @@ class FiniteSteps:
         groups: Any = self.optimizer.param_groups  # type: ignore[attr-defined]
         grads = [p.grad for group in groups for p in group['params'] if p.grad is not None]
         return not grads or bool(torch.isfinite(torch.stack(torch._foreach_norm(grads))).all())
-
-
-def _finite_everywhere(loss: Tensor) -> bool:
-    """Whether the loss of every process is finite; all of them have to ask."""
-    finite = torch.isfinite(loss.detach()).all()
-    if get_world_size() > 1:
-        agreed = finite.to(torch.int32)
-        all_reduce(agreed, 'min')
-        finite = agreed.bool()
-    return bool(finite)
 
 
 @OPTIM_WRAPPERS.register_module()

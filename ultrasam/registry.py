@@ -13,7 +13,7 @@ import ultrasam.evaluation.coco_metric
 import ultrasam.evaluation.object_label_metric
 import ultrasam.hooks
 import ultrasam.loops
-import ultrasam.models
+import ultrasam.openmmlab.models
 import ultrasam.optim
 import ultrasam.transforms
 import ultrasam.visualization.prompt_visualizer

@@ -13,9 +13,6 @@ from multiprocessing.context import ForkContext, ForkProcess
 from types import FrameType, TracebackType
 from typing import Any
 
-import torch
-from mmengine.dist import all_reduce, get_world_size
-
 ASKING = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
 """What a scheduler, a user at the keyboard, and Slurm before a time limit (``--signal=USR1@120``) send."""
 
@@ -31,7 +28,7 @@ class StopSignals:
 
     Example:
         with StopSignals() as stop:
-            while not stop.agreed(torch.device('cpu')):
+            while stop.received is None:
                 ...
     """
 
@@ -73,16 +70,6 @@ class StopSignals:
             yield
         finally:
             self._interrupt = False
-
-    def agreed(self, device: torch.device) -> bool:
-        """Whether any process of the run was asked to end; every one of them has to call this."""
-        if get_world_size() == 1:
-            return self.received is not None
-        asked = torch.tensor([self.received or 0], device=device)
-        all_reduce(asked, 'max')
-        if int(asked) and self.received is None:
-            self.received = int(asked)
-        return bool(asked)
 
     @property
     def exit_code(self) -> int:

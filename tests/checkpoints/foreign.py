@@ -8,7 +8,7 @@ import torch
 from mmdet.registry import MODELS
 from torch import nn
 
-import ultrasam.models  # noqa: F401
+import ultrasam.openmmlab.models  # noqa: F401
 from ultrasam.checkpoints.describe import NOTE_KEY, describe
 
 SIZE = 128

@@ -27,7 +27,7 @@ from ultrasam.checkpoints.folding import fold_doubled_skip, unfold_doubled_skip
 from ultrasam.checkpoints.sources import PROFILES, from_source, to_source
 from ultrasam.errors import CheckpointError, OutputError
 from ultrasam.hashing import file_sha256
-from ultrasam.models.mask_head import MULTI_MASK, SINGLE_MASK
+from ultrasam.models.mask_decoder import MULTI_MASK, SINGLE_MASK
 from ultrasam.structures import Prompt, PromptBatch
 
 POINTS = torch.tensor([[40.0, 30.0], [61.5, 80.25], [100.0, 20.0]])
@@ -156,7 +156,8 @@ def decode(model, embedding, points, labels, box, mask, multimask):
         points=points.numpy() + 0.5, point_labels=labels, box=None if box is None else box.numpy() + 0.5
     )
     batch = PromptBatch.from_prompts([[prompt]])
-    return model.decode(embedding, batch, mask_prompt=mask, candidates=CANDIDATES[multimask])
+    logits, iou, _ = model.decode(embedding, batch, mask)
+    return logits[:, CANDIDATES[multimask]], iou[:, CANDIDATES[multimask]]
 
 
 @torch.no_grad()
@@ -417,7 +418,7 @@ def test_a_profile_must_fit(sam_file, tmp_path):
 
 
 def test_medsam_is_prepared_by_its_own_range(sam_file, tmp_path):
-    import ultrasam.models.preprocessing  # noqa: F401
+    import ultrasam.openmmlab.models.preprocessing  # noqa: F401
 
     done = convert_file(sam_file, tmp_path / 'out.pth', profile='medsam')
     assert done.note['preprocessing'] == 'min_max'

@@ -11,7 +11,7 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 
 import ultrasam.hooks.adapters
-import ultrasam.models.adapters  # noqa: F401
+import ultrasam.openmmlab.models  # noqa: F401
 from tests.golden import ROOT
 from tests.models.test_adapters import KINDS
 from tests.models.test_properties import SIZE, TINY, tiny_model

@@ -2,27 +2,15 @@
 
 from __future__ import annotations
 
-import os
-
 import pytest
 import torch
 
-from tests.forked import run_forked
-from tests.models.row_kernel_check import main as check_row_kernel
-from ultrasam.models.attention import WindowAttention, cpu, row_kernel
-from ultrasam.models.attention.windows import join_windows, pad_map, pad_with_zeros, split_windows
-
-# what decides as it is imported whether kernels are compiled or interpreted
-INTERPRETED = (
-    'triton',
-    'ultrasam.models.attention.row_operator',
-    'ultrasam.models.attention.triton_kernels',
-)
+from ultrasam.models.attention import ATTENTIONS, WindowAttention, merge_windows, partition_windows
 
 
-def attention(width: int, heads: int, size: int) -> WindowAttention:
+def attention(width: int, heads: int, size: int, how: str = 'bias') -> WindowAttention:
     torch.manual_seed(0)
-    made = WindowAttention(width, heads, size).eval()
+    made = WindowAttention(width, heads, size, how).eval()
     for parameter in made.parameters():
         torch.nn.init.normal_(parameter, std=0.2)
     return made
@@ -61,31 +49,19 @@ CASES = [(16, 2, 4, 9, 10), (12, 1, 3, 6, 6), (20, 2, 5, 3, 8), (18, 3, 6, 6, 6)
 
 @pytest.mark.parametrize('case', CASES)
 class TestOneFunction:
-    @torch.no_grad()
-    def test_of_inference_on_a_cpu(self, case, monkeypatch):
+    @pytest.mark.parametrize('how', ATTENTIONS)
+    def test_by_definition(self, case, how):
         width, heads, size, rows, columns = case
-        weights, x = attention(width, heads, size), torch.randn(2, rows, columns, width)
-        # a few rows of queries at a time, and a last piece of fewer
-        monkeypatch.setattr(cpu, '_LOGITS_AT_ONCE', 4 * size**3)
-        ours = weights(x)
-        assert float((ours - by_definition(weights, x)).abs().max()) < 1e-5
-
-    def test_with_gradients(self, case):
-        width, heads, size, rows, columns = case
-        weights, x = attention(width, heads, size), torch.randn(2, rows, columns, width)
+        weights, x = attention(width, heads, size, how), torch.randn(2, rows, columns, width)
         wanted = by_definition(weights, x)
-        weights.float()
-        found = [weights(x), weights.train()(x)]
-        for ours in found:
-            assert float((ours - wanted).abs().max()) < 1e-5
+        assert float((weights.float()(x) - wanted).abs().max()) < 1e-5
 
     def test_of_gradients(self, case):
         width, heads, size, rows, columns = case
         x = torch.randn(2, rows, columns, width)
-        weights = attention(width, heads, size)
         gradients = []
-        for training in (False, True):
-            weights.train(training).zero_grad()
+        for how in ATTENTIONS:
+            weights = attention(width, heads, size, how)
             given = x.clone().requires_grad_()
             weights(given).square().sum().backward()
             gradients.append([given.grad, *(p.grad.clone() for p in weights.parameters())])
@@ -104,19 +80,17 @@ def test_what_fills_up_windows_is_not_projected(monkeypatch):
         lambda _module, inputs, _out: rows.append(inputs[0].flatten(0, -2).shape[0])
     )
     weights(x)
-    # those of the map, once each, and one of zeros for each row of windows
-    assert sum(rows) == 2 * 30 + 2
+    # those of the map, once each, and one of zeros
+    assert sum(rows) == 2 * 30 + 1
 
 
 def test_windows_there_and_back():
     x = torch.randn(2, 9, 11, 3)
-    padded = pad_with_zeros(x, 4)
-    assert padded.shape == (2, 12, 12, 3)
-    assert torch.equal(pad_map(x, torch.zeros(1, 1, 1, 3), 4), padded)
-    windows = split_windows(padded, 4)
+    windows = partition_windows(x, 4, torch.full((1, 1, 1, 3), 7.0))
     assert windows.shape == (18, 4, 4, 3)
     assert torch.equal(windows[1, 0, 0], x[0, 0, 4])
-    assert torch.equal(join_windows(windows, 4, (9, 11)), x)
+    assert (windows[8, 1:] == 7).all()
+    assert torch.equal(merge_windows(windows, 4, (9, 11)), x)
 
 
 @torch.no_grad()
@@ -127,34 +101,3 @@ def test_mixed_precision_is_near():
         rounded = weights(x)
     assert rounded.dtype == torch.bfloat16
     assert 0 < float((rounded - exact).norm() / exact.norm()) < 2e-2
-
-
-class TestRowKernel:
-    def test_in_the_interpreter(self):
-        pytest.importorskip('triton', reason='Triton comes with torch on Linux')
-        if not row_kernel.available():
-            pytest.skip('this torch cannot register operators with gradients')
-        environment = dict(os.environ, TRITON_INTERPRET='1')
-        done = run_forked(check_row_kernel, environment=environment, without=INTERPRETED, timeout_s=300)
-        assert done.returncode == 0, done.stderr[-3000:]
-        assert done.stdout.splitlines()[-1] == 'all equal'
-
-    def test_is_for_whole_maps_in_half_precision_on_a_gpu(self):
-        assert not row_kernel.suits(torch.zeros(1, 1, 64 * 64, 64, dtype=torch.bfloat16), 64)
-
-        class OnGpu:
-            is_cuda, dtype, shape = True, torch.bfloat16, (1, 1, 4096, 64)
-
-        q = OnGpu()
-        assert row_kernel.suits(q, 64) == row_kernel.available()
-        assert not row_kernel.suits(q, 14)
-        q.dtype = torch.float32
-        assert not row_kernel.suits(q, 64)
-
-    @pytest.mark.skipif(not torch.cuda.is_available(), reason='no GPU here')
-    @pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16])
-    def test_on_a_gpu(self, dtype: torch.dtype):
-        from tests.models.row_kernel_check import compare
-
-        for found in compare(2, 3, 64, 64, dtype, device='cuda'):
-            assert found < 2e-2

@@ -146,20 +146,19 @@ def test_medsam(sam, size_hw: tuple[int, int], tmp_path):
 
 @torch.no_grad()
 def test_prompts_of_several_kinds_in_one_batch():
-    """A lone click gets one of the candidates, the others the single mask, whatever is beside them."""
+    """A single click gets one of the candidates, the others the single mask, whatever is beside them."""
     model = tiny_model(**{'type': 'SegmentAnything', 'inference_refinements': 0})
     embedding = model.extract_feat(torch.randn(1, 3, 128, 128))
     prompts = [*random_prompts(8, 0), Prompt(points=[(30, 40)], point_labels=[0])]
-    logits, iou = model.predict_logits(embedding, PromptBatch.from_prompts([prompts]), [])
+    logits, iou, _ = model.predict_logits(embedding, PromptBatch.from_prompts([prompts]), [])
     for i, prompt in enumerate(prompts):
-        lone = PromptBatch.from_prompts([[prompt]])
-        every, all_iou = model.decode(embedding, lone, mask_prompt=None, candidates=slice(0, 4))
-        best = 1 + int(all_iou[0, 1:].argmax()) if prompt.is_lone_point else 0
+        every, all_iou, _ = model.decode(embedding, PromptBatch.from_prompts([[prompt]]))
+        best = 1 + int(all_iou[0, 1:].argmax()) if prompt.is_single_click else 0
         assert torch.allclose(logits[i, 0], every[0, best], atol=1e-5)
         assert torch.allclose(iou[i, 0], all_iou[0, best], atol=1e-5)
-    candidates, _ = model.predict_logits(
+    candidates = model.predict_logits(
         embedding, PromptBatch.from_prompts([prompts]), [], all_candidates=True
-    )
+    ).logits
     assert candidates.shape[1] == 3
-    none, _ = model.predict_logits(embedding, PromptBatch.from_prompts([[]]), [])
+    none = model.predict_logits(embedding, PromptBatch.from_prompts([[]]), []).logits
     assert none.shape == (0, 1, 32, 32)

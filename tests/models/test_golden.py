@@ -17,6 +17,7 @@ from tests.golden import (
     needs_golden,
     read_json,
     seeded_model,
+    trained,
 )
 
 pytestmark = [needs_golden, needs_frames]
@@ -86,7 +87,7 @@ def check_losses(model, refine: bool) -> None:
     total.backward()
     assert total.item() == pytest.approx(recorded['total'], rel=2e-4)
     for name, value in recorded['grad_norm'].items():
-        gradients = [p.grad for p in getattr(model, name).parameters()]
+        gradients = [p.grad for key, p in trained(model).items() if key.startswith(f'{name}.')]
         assert all(g is not None for g in gradients)
         assert torch.stack([g.norm() for g in gradients]).norm().item() == pytest.approx(value, rel=2e-4), (
             name
@@ -136,7 +137,7 @@ def test_vit_b(variant):
     with np.load(SHARED / 'golden' / 'vit_b_logits.npz') as recorded:
         data = model.data_preprocessor(batch, False)
         embedding = model.extract_feat(data['inputs'])
-        logits, _ = model.predict_logits(
+        logits, *_ = model.predict_logits(
             embedding, model._prompts(data['data_samples'], 'cpu'), data['data_samples']
         )
         assert relative_error(embedding[0, ::8, ::8, ::8], recorded['vit_b_embedding_every_8th']) < 2e-4

@@ -9,7 +9,7 @@ import torch
 
 from tests.models.test_properties import batch_of, gradients, item, random_prompts, tiny_model
 from ultrasam.errors import ConfigError
-from ultrasam.models.interaction import InteractiveTraining, corrective_clicks, embedding_spread
+from ultrasam.openmmlab.models.procedures import CorrectiveClicks, corrective_clicks, embedding_spread
 from ultrasam.structures import Prompt, PromptBatch
 
 
@@ -74,9 +74,8 @@ def test_a_click_is_added_to_each_instance_in_its_place():
 
 @pytest.mark.parametrize('seed', range(4))
 def test_every_parameter_gets_a_gradient_whatever_is_drawn(seed):
-    model = tiny_model(
-        prompt_sampling='interactive', interactive=dict(rounds=(1, 3), mask_prompt_probability=0.0)
-    ).train()
+    procedure = dict(type='CorrectiveClicks', rounds=(1, 3), mask_prompt_probability=0.0)
+    model = tiny_model(training_procedure=procedure).train()
     torch.manual_seed(seed)
     for name, gradient in gradients(model, batch_of(item(random_prompts(4, 0), 0), item([], 1))).items():
         assert gradient is not None, name
@@ -93,18 +92,14 @@ def test_spread_is_zero_when_the_encoder_ignores_its_image():
 def test_impossible_options_are_named():
     for rounds in (0, (3, 2)):
         with pytest.raises(ConfigError, match=f'rounds={re.escape(str(rounds))}'):
-            InteractiveTraining(rounds=rounds)
-    with pytest.raises(ConfigError, match="prompt_sampling 'published': set 'interactive'"):
-        tiny_model(interactive=dict(rounds=1))
-    with pytest.raises(ConfigError, match="prompt_sampling 'clicks'"):
-        tiny_model(prompt_sampling='clicks')
+            CorrectiveClicks(rounds=rounds)
 
 
 @pytest.mark.parametrize('rounds', [1, (1, 3)])
 def test_a_step_has_the_rounds_asked_for(rounds, monkeypatch):
-    model = tiny_model(prompt_sampling='interactive', interactive=dict(rounds=rounds)).train()
-    passes, decode = [], model.decode
-    monkeypatch.setattr(model, 'decode', lambda *a, **k: passes.append(1) or decode(*a, **k))
+    model = tiny_model(training_procedure=dict(type='CorrectiveClicks', rounds=rounds)).train()
+    passes, decode = [], model.model.decode
+    monkeypatch.setattr(model.model, 'decode', lambda *a, **k: passes.append(1) or decode(*a, **k))
     counts = set()
     for seed in range(12):
         torch.manual_seed(seed)

@@ -9,14 +9,17 @@ import torch
 import torch.nn.functional as F
 from mmcv.transforms import Resize
 
-import ultrasam.models.detector as detector_module
-import ultrasam.models.mask_head as head_module
 import ultrasam.models.prompt_encoder as prompt_module
+import ultrasam.models.ultrasam as ultrasam_module
+import ultrasam.openmmlab.models.detector as detector_module
+import ultrasam.openmmlab.models.heads as head_module
+import ultrasam.openmmlab.models.procedures as procedures_module
 from tests.golden import needs_frames, needs_golden, seeded_model
 from tests.models.test_golden import check_losses, check_mask_logits, check_predictions
 from tests.transforms import test_golden as pipeline_golden
-from ultrasam.models import SamMaskHead, SamPromptEncoder, UltraSam
-from ultrasam.models.mask_head import MULTI_MASK, SINGLE_MASK
+from ultrasam.models import SamPromptEncoder, SamTwoWayTransformer, UltraSam
+from ultrasam.models.mask_decoder import SINGLE_MASK
+from ultrasam.openmmlab.models import SamMaskHead
 from ultrasam.structures import Prompt
 from ultrasam.transforms import sampling
 
@@ -40,7 +43,7 @@ def no_token_after_a_lone_point(patch: pytest.MonkeyPatch) -> dict:
     patch.setattr(
         Prompt,
         'tokens',
-        lambda self: tuple(t[:1] for t in tokens(self)) if self.is_lone_point else tokens(self),
+        lambda self: tuple(t[:1] for t in tokens(self)) if self.is_single_click else tokens(self),
     )
     return {}
 
@@ -52,14 +55,13 @@ def swapped_box_corners(patch: pytest.MonkeyPatch) -> dict:
 
 
 def iou_token_first(patch: pytest.MonkeyPatch) -> dict:
-    forward = SamMaskHead.forward
-    patch.setattr(
-        SamMaskHead,
-        'forward',
-        lambda self, tokens, image, **k: forward(
-            self, torch.cat([tokens[:, :-5], tokens[:, -5:].roll(1, 1)], 1), image, **k
-        ),
-    )
+    forward = SamTwoWayTransformer.forward
+
+    def mutated(self, *args):
+        tokens, image = forward(self, *args)
+        return torch.cat([tokens[:, :-5], tokens[:, -5:].roll(1, 1)], 1), image
+
+    patch.setattr(SamTwoWayTransformer, 'forward', mutated)
     return {}
 
 
@@ -73,20 +75,13 @@ def dense_grid_without_half_cell(patch: pytest.MonkeyPatch) -> dict:
     return {}
 
 
-def candidates_in_the_first_pass(patch: pytest.MonkeyPatch) -> dict:
-    first = lambda logits, iou: (logits[:, :1], iou[:, :1])  # noqa: E731
-    decode = UltraSam.decode
-
-    def mutated(self, *args, candidates, **kwargs):
-        out = decode(self, *args, candidates=MULTI_MASK, **kwargs)
-        return out if candidates == MULTI_MASK else first(*out)
-
-    patch.setattr(UltraSam, 'decode', mutated)
+def candidate_fed_back(patch: pytest.MonkeyPatch) -> dict:
+    patch.setattr(ultrasam_module, 'SINGLE_MASK', slice(1, 2))
     return {}
 
 
-def one_mask_in_the_last_pass(patch: pytest.MonkeyPatch) -> dict:
-    patch.setattr(detector_module, 'published_candidates', lambda i, refinements: SINGLE_MASK)
+def single_mask_in_the_last_pass(patch: pytest.MonkeyPatch) -> dict:
+    patch.setattr(UltraSam, 'choose', lambda self, answer, *a: torch.zeros(len(answer.iou), dtype=torch.long))
     return {}
 
 
@@ -95,8 +90,8 @@ def click_kept_in_the_second_pass(patch: pytest.MonkeyPatch) -> dict:
 
 
 def predicted_box_shifted_to_pixel_centres(patch: pytest.MonkeyPatch) -> dict:
-    boxes = UltraSam._predicted_boxes
-    patch.setattr(UltraSam, '_predicted_boxes', lambda self, *a: boxes(self, *a) + 0.5)
+    boxes = UltraSam.predicted_boxes
+    patch.setattr(UltraSam, 'predicted_boxes', lambda self, *a: boxes(self, *a) + 0.5)
     return {}
 
 
@@ -115,21 +110,18 @@ def logits_upsampled(patch: pytest.MonkeyPatch) -> dict:
 
 
 def clamped_score(patch: pytest.MonkeyPatch) -> dict:
-    predict = UltraSam.predict_logits
-    patch.setattr(
-        UltraSam, 'predict_logits', lambda self, *a: (lambda m, s: (m, s.sigmoid()))(*predict(self, *a))
-    )
+    predict = UltraSam.predict
+
+    def mutated(self, *args, **kwargs):
+        answer = predict(self, *args, **kwargs)
+        return answer._replace(iou=answer.iou.sigmoid())
+
+    patch.setattr(UltraSam, 'predict', mutated)
     return {}
 
 
 def first_candidate_kept(patch: pytest.MonkeyPatch) -> dict:
-    decode = UltraSam.decode
-
-    def mutated(self, *args, best_only, **kwargs):
-        logits, iou = decode(self, *args, **kwargs)
-        return logits[:, :1], iou[:, :1]
-
-    patch.setattr(UltraSam, 'decode', mutated)
+    patch.setattr(UltraSam, 'choose', lambda self, answer, *a: torch.ones(len(answer.iou), dtype=torch.long))
     return {}
 
 
@@ -147,12 +139,17 @@ def targets_at_half_coverage(patch: pytest.MonkeyPatch) -> dict:
 def candidate_of_best_predicted_iou(patch: pytest.MonkeyPatch) -> dict:
     loss = SamMaskHead.loss
 
-    def mutated(self, logits, iou, targets):
+    def mutated(self, logits, iou, targets, count):
         best = iou.argmax(1)
         rows = torch.arange(len(best))
-        return loss(self, logits[rows, best][:, None], iou[rows, best][:, None], targets)
+        return loss(self, logits[rows, best][:, None], iou[rows, best][:, None], targets, count)
 
     patch.setattr(SamMaskHead, 'loss', mutated)
+    return {}
+
+
+def single_mask_trained_in_the_last_pass(patch: pytest.MonkeyPatch) -> dict:
+    patch.setattr(procedures_module, 'MULTI_MASK', SINGLE_MASK)
     return {}
 
 
@@ -183,8 +180,8 @@ def model_with(patch: pytest.MonkeyPatch, mutation: Mutation, refine: bool = Tru
         (swapped_box_corners, BOX),
         (iou_token_first, BOX),
         (dense_grid_without_half_cell, BOX),
-        (candidates_in_the_first_pass, BOX),
-        (one_mask_in_the_last_pass, BOX),
+        (candidate_fed_back, BOX),
+        (single_mask_in_the_last_pass, BOX),
         (click_kept_in_the_second_pass, POINT),
         (predicted_box_shifted_to_pixel_centres, POINT),
         (first_candidate_kept, BOX),
@@ -207,6 +204,7 @@ def test_predictions_notice(mutation: Mutation, monkeypatch: pytest.MonkeyPatch)
     'mutation',
     [
         mask_prompt_without_gradient,
+        single_mask_trained_in_the_last_pass,
         targets_at_half_coverage,
         candidate_of_best_predicted_iou,
         focal_weight_one,

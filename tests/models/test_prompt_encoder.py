@@ -40,8 +40,7 @@ def test_only_boxes_without_mask_are_drawn():
     click = Prompt(points=np.float32([[20, 20], [30, 30]]), point_labels=[1, 0])
     both = Prompt(points=np.float32([[20, 20]]), point_labels=[1], box=np.float32([10, 12, 40, 50]))
     batch = PromptBatch.from_prompts([[click, both]])
-    ((_, rows),) = batch.groups()
-    coords, labels = batch.coords[rows], batch.labels[rows]
+    ((_, coords, labels, _),) = batch.groups
     dense = drawing.dense(None, coords, labels)
     wanted = drawing.mask_downscaling(
         ellipse_logits(torch.tensor([[10.0, 12.0, 40.0, 50.0]]), 64, 16)[:, None]

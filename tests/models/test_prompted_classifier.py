@@ -10,16 +10,13 @@ import pytest
 import torch
 
 import ultrasam.evaluation.object_label_metric  # noqa: F401
-from tests.golden import ROOT
+from tests.golden import ROOT, trained
 from tests.models.test_properties import TINY, batch_of, gradients, item, random_prompts, tiny_model
 from ultrasam.checkpoints import load_strict
 from ultrasam.errors import CheckpointError, ConfigError
-from ultrasam.models.prompted_classifier import (
-    PromptedClassifier,
-    pack_image_features,
-    unpack_image_features,
-)
-from ultrasam.structures import Prompt, PromptBatch
+from ultrasam.models.mask_decoder import Decoded
+from ultrasam.openmmlab.models import PromptedClassifierDetector as PromptedClassifier
+from ultrasam.structures import Prompt
 
 FOCAL = dict(type='FocalLoss', loss_weight=1.0, use_sigmoid=True, gamma=2.0, alpha=0.25)
 SOFTMAX = dict(type='CrossEntropyLoss', use_sigmoid=False, loss_weight=1.0)
@@ -76,7 +73,7 @@ def test_the_class_alone_trains_encoder_prompts_and_decoder():
     losses = model(**data, mode='loss')
     assert set(losses) == {f'loss_{name}{i}' for name in ('dice', 'focal', 'iou', 'cls') for i in ('', '.0')}
     losses['loss_cls.0'].backward()
-    reached = {name for name, p in model.named_parameters() if p.grad is not None and p.grad.any()}
+    reached = {name for name, p in trained(model).items() if p.grad is not None and p.grad.any()}
     parts = ('backbone.layers.0.', 'backbone.channel_reduction.', 'prompt_encoder.label_encoder.',
              'prompt_encoder.mask_downscaling.', 'decoder.layers.1.', 'bbox_head.output_upscaling.', HEAD)  # fmt: skip
     for part in parts:
@@ -88,9 +85,7 @@ def test_the_class_alone_trains_encoder_prompts_and_decoder():
 def test_encoder_is_reached_past_its_neck():
     model = classifier()
     data = model.data_preprocessor(batch_of(labelled(random_prompts(2, 0), 0)), False)
-    packed = model.extract_feat(data['inputs'])
-    _, mean = unpack_image_features(packed, model.backbone.out_channels, model.bbox_head.image_dims)
-    mean.sum().backward()
+    model.extract_feat(data['inputs']).token_mean.sum().backward()
     assert model.backbone.layers[0].ffn.layers[1].weight.grad.any()
     assert model.backbone.channel_reduction[0].weight.grad is None or not (
         model.backbone.channel_reduction[0].weight.grad.any()
@@ -128,7 +123,7 @@ def test_softmax_trains_with_cross_entropy():
 
 
 def test_interactive_training_learns_classes():
-    model = classifier(prompt_sampling='interactive', interactive=dict(rounds=2)).train()
+    model = classifier(training_procedure=dict(type='CorrectiveClicks', rounds=2)).train()
     losses = model(**model.data_preprocessor(batch_of(labelled(random_prompts(3, 0), 0)), False), mode='loss')
     assert {'loss_cls', 'loss_dice', 'embedding_spread'} <= set(losses)
     assert losses['loss_cls'].requires_grad
@@ -166,9 +161,7 @@ def test_answer_is_that_of_the_last_pass_and_masks_are_those_of_ultrasam():
     model, plain = classifier(), tiny_model()
     plain.load_state_dict(model.state_dict(), strict=False)
     data = batch_of(labelled(random_prompts(6, 2), 3))
-    with model.noting_classes() as passes:
-        (sample,) = model.test_step(data)
-        assert passes == []  # predicting notes for itself
+    (sample,) = model.test_step(data)
     found = sample.pred_instances
     (other,) = plain.test_step(data)
     assert torch.equal(found.masks, other.pred_instances.masks)
@@ -176,11 +169,14 @@ def test_answer_is_that_of_the_last_pass_and_masks_are_those_of_ultrasam():
     assert torch.equal(found.labels, found.cls_labels)
     assert torch.equal(found.cls_labels, found.cls_scores.argmax(1))
     processed = model.data_preprocessor(data, False)
-    with model.noting_classes() as passes:
-        embedding = model.extract_feat(processed['inputs'])
-        prompts = model._prompts(processed['data_samples'], embedding.device)
-        model.predict_logits(embedding, prompts, processed['data_samples'])
-    first, last = (logits.sigmoid() for logits in passes)
+    embedding = model.extract_feat(processed['inputs'])
+    prompts = model._prompts(processed['data_samples'], torch.device('cpu'))
+    first, last = (
+        model.predict_logits(
+            embedding, prompts, processed['data_samples'], refinements=i
+        ).class_logits.sigmoid()
+        for i in (0, 1)
+    )
     assert torch.allclose(found.cls_scores, last, atol=1e-6)
     assert not torch.allclose(found.cls_scores, first, atol=1e-4)
 
@@ -194,34 +190,7 @@ def test_head_reads_first_mask_token_decoded_image_and_encoder_in_this_order():
     )
     inputs = torch.cat([tokens[:, 4], image.mean((2, 3)), mean], 1)
     expected = head.cls_prediction_head(inputs)
-    assert torch.equal(head.classify(head.object_features(tokens, image), mean), expected)
-
-
-@pytest.mark.parametrize('width', [32, 64, 65, 768])
-def test_packing_an_image_is_undone(width: int):
-    embedding, mean = torch.randn(2, 16, 8, 8), torch.randn(2, width)
-    packed = pack_image_features(embedding, mean)
-    assert packed.shape == (2, 16 + -(-width // 64), 8, 8)
-    back, mean_back = unpack_image_features(packed, 16, width)
-    assert torch.equal(back, embedding)
-    assert torch.equal(mean_back, mean)
-
-
-@torch.no_grad()
-def test_classes_of_an_embedding_without_them_are_refused_masks_are_not():
-    model, prompts = classifier(), PromptBatch.from_prompts([[Prompt(box=[1, 1, 9, 9])]])
-    embedding = torch.randn(1, 256, 8, 8)
-    options = dict(mask_prompt=None, candidates=slice(0, 1))
-    with (
-        pytest.raises(ConfigError, match='an embedding of 256 channels, this model has 257'),
-        model.noting_classes(),
-    ):
-        model.decode(embedding, prompts, **options)
-    bare, packed = (
-        model.decode(given, prompts, **options)
-        for given in (embedding, pack_image_features(embedding, torch.randn(1, TINY['embed_dims'])))
-    )
-    assert all(torch.equal(a, b) for a, b in zip(bare, packed, strict=True))
+    assert torch.equal(head.classify(Decoded(None, None, tokens, image), mean), expected)
 
 
 def test_a_checkpoint_of_ultrasam_fits_and_its_lack_is_reported():

@@ -10,9 +10,8 @@ from mmdet.structures import DetDataSample
 from mmdet.structures.mask import BitmapMasks
 from mmengine.structures import InstanceData
 
-from tests.golden import model_config
+from tests.golden import model_config, trained
 from ultrasam.errors import ConfigError, PromptError
-from ultrasam.models.mask_head import MULTI_MASK
 from ultrasam.structures import Prompt, PromptBatch
 
 TINY = dict(embed_dims=32, num_layers=2, num_heads=2, feedforward_channels=64, global_attn_indexes=[1])
@@ -134,7 +133,7 @@ def gradients(model, data) -> dict[str, torch.Tensor]:
     model.zero_grad()
     total, _ = model.parse_losses(model(**model.data_preprocessor(data, False), mode='loss'))
     total.backward()
-    return {name: p.grad.clone() for name, p in model.named_parameters()}
+    return {name: p.grad.clone() for name, p in trained(model).items()}
 
 
 @pytest.mark.parametrize('refine', [True, False])
@@ -188,7 +187,7 @@ def test_prediction_leaves_the_ground_truth_as_it_was():
     after = data['data_samples'][0].gt_instances
     assert set(after.keys()) == set(before.keys())
     assert all(
-        np.array_equal(a.points, b.points) and a.is_lone_point == b.is_lone_point
+        np.array_equal(a.points, b.points) and a.is_single_click == b.is_single_click
         for a, b in zip(after.prompts, before.prompts, strict=True)
     )
 
@@ -229,8 +228,8 @@ def test_prompt_batch_keeps_every_token():
     prompts = [random_prompts(5, 0), [], random_prompts(4, 1)]
     batch = PromptBatch.from_prompts(prompts)
     assert batch.instances_per_image() == [5, 0, 4]
-    rows = torch.cat([rows.flatten() for _, rows in batch.groups()])
-    assert sorted(rows.tolist()) == list(range(len(batch.coords)))
+    rows = torch.cat([group.coords.flatten(0, 1) for group in batch.groups])
+    assert sorted(rows.tolist()) == sorted(batch.coords.tolist())
 
 
 def test_wrong_input_size_is_named():
@@ -242,9 +241,7 @@ def test_mask_prompt_without_refinement_is_refused():
     model = tiny_model(refine=False)
     batch = PromptBatch.from_prompts([[Prompt(box=[1, 1, 9, 9])]])
     with pytest.raises(ConfigError, match='takes no mask prompts'):
-        model.decode(
-            torch.zeros(1, 256, 8, 8), batch, mask_prompt=torch.zeros(1, 1, 32, 32), candidates=MULTI_MASK
-        )
+        model.decode(torch.zeros(1, 256, 8, 8), batch, torch.zeros(1, 1, 32, 32))
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from mmengine.registry import init_default_scope
 from mmpretrain.structures import DataSample
 
 from ultrasam.errors import ConfigError, InputError
-from ultrasam.models.regression_head import MeasurementHead
+from ultrasam.openmmlab.models.regression_head import MeasurementHead
 
 WIDTH = 4
 

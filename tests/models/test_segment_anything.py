@@ -9,7 +9,7 @@ from mmdet.registry import MODELS
 from tests.golden import model_config, needs_golden, read_json
 from ultrasam.checkpoints.sources import from_source
 from ultrasam.errors import CheckpointError
-from ultrasam.models.mask_head import MULTI_MASK, SINGLE_MASK
+from ultrasam.models.mask_decoder import MULTI_MASK, SINGLE_MASK
 from ultrasam.structures import Prompt, PromptBatch
 
 pytest.importorskip('segment_anything', reason='segment-anything comes with the test extra')
@@ -101,9 +101,9 @@ def test_masks_and_iou(pair, kind, multimask):
         points=points.numpy() + 0.5, point_labels=labels, box=None if box is None else box.numpy() + 0.5
     )
     batch = PromptBatch.from_prompts([[prompt]])
-    ours, our_iou = model.decode(
-        embedding, batch, mask_prompt=mask, candidates=MULTI_MASK if multimask else SINGLE_MASK
-    )
+    ours, our_iou, _ = model.decode(embedding, batch, mask)
+    masks = MULTI_MASK if multimask else SINGLE_MASK
+    ours, our_iou = ours[:, masks], our_iou[:, masks]
     assert ours.shape == theirs.shape
     assert theirs.std() > 1e-3
     assert torch.allclose(ours, theirs, atol=1e-4)
@@ -114,10 +114,10 @@ def test_doubled_skip_is_another_function(pair):
     _, model, embedding, _, _ = pair
     batch = PromptBatch.from_prompts([[Prompt(box=BOX.numpy())]])
     with torch.no_grad():
-        single, _ = model.decode(embedding, batch, mask_prompt=None, candidates=SINGLE_MASK)
+        single = model.decode(embedding, batch).logits[:, SINGLE_MASK]
         for layer in model.decoder.layers:
             layer.skip_scale = 2
-        doubled, _ = model.decode(embedding, batch, mask_prompt=None, candidates=SINGLE_MASK)
+        doubled = model.decode(embedding, batch).logits[:, SINGLE_MASK]
         for layer in model.decoder.layers:
             layer.skip_scale = 1
     assert (single - doubled).abs().max() > 0.01 * single.abs().max()

@@ -25,6 +25,7 @@ from ultrasam.checkpoints.summary import summarise
 from ultrasam.cli.main import main
 from ultrasam.errors import CheckpointError, ConfigError
 from ultrasam.inference import UltraSamInferencer
+from ultrasam.predict.engines.classes import unpacked
 from ultrasam.predict.propagation import CarriedPrompts
 from ultrasam.structures import ObjectPrompt, Prompt, PromptBatch
 
@@ -88,14 +89,14 @@ def expected_scores(inferencer: UltraSamInferencer, image: np.ndarray, prompt: O
     points = prompt.points_xy * geometry.scale_xy + 0.5
     box = None if prompt.box_xyxy is None else prompt.box_xyxy * np.tile(geometry.scale_xy, 2) + 0.5
     batch = PromptBatch.from_prompts([[Prompt(points=points, point_labels=prompt.point_labels, box=box)]])
-    with torch.no_grad(), inferencer.model.noting_classes() as passes:
-        inferencer.model.predict_logits(torch.from_numpy(encoded.embedding)[None], batch, [sample])
-    assert len(passes) == 2
-    return passes[-1].sigmoid()[0].numpy()
+    embedding = unpacked(inferencer.model, torch.from_numpy(encoded.embedding)[None])
+    with torch.no_grad():
+        answer = inferencer.model.predict_logits(embedding, batch, [sample])
+    return answer.class_logits.sigmoid()[0].numpy()
 
 
 def test_a_prompted_classifier_is_recognised_and_named(inferencer: UltraSamInferencer, image: np.ndarray):
-    assert type(inferencer.model).__name__ == 'PromptedClassifier'
+    assert type(inferencer.model).__name__ == 'PromptedClassifierDetector'
     assert inferencer.class_names == NAMES
     inferencer.set_image(image)
     found = inferencer.predict(PROMPTS)

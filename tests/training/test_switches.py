@@ -15,7 +15,9 @@ from tests.models.test_adapters import move_adapters, tiny_adapted
 from tests.models.test_properties import SIZE, TINY, batch_of, item, random_prompts, tiny_model
 from tests.training.tiny import Record, make_runner
 from ultrasam.errors import ConfigError
-from ultrasam.models.image_encoder import SamImageEncoder, WindowAttention
+from ultrasam.models.attention import WindowAttention
+from ultrasam.models.image_encoder import SamImageEncoder
+from ultrasam.openmmlab.models.feature_encoders import SamFeatureEncoder
 
 TORCH = digit_version(torch.__version__.partition('+')[0])
 ENCODER = dict(arch=TINY, img_size=SIZE)
@@ -81,14 +83,16 @@ def adapted(kind: str, base: dict[str, torch.Tensor], **backbone: Any) -> torch.
 
 class TestCheckpointing:
     def test_of_the_encoder(self):
-        kept, plain = assert_same_step(tiny_model(**{'backbone.checkpoint_layers': True}), tiny_model(), 1e-6)
+        kept, plain = assert_same_step(
+            tiny_model(**{'backbone.grad_checkpointing': True}), tiny_model(), 1e-6
+        )
         assert kept < plain
 
     def test_keeps_a_fraction_of_what_the_encoder_keeps(self):
-        def kept(checkpoint_layers: bool) -> int:
+        def kept(grad_checkpointing: bool) -> int:
             # deep enough that the neck, of which torch 2.1 keeps more, does not decide
             deep = dict(ENCODER, arch=dict(ENCODER['arch'], num_layers=6))
-            encoder = SamImageEncoder(**deep, checkpoint_layers=checkpoint_layers).train()
+            encoder = SamImageEncoder(**deep, grad_checkpointing=grad_checkpointing).train()
             kept = Kept(encoder)
             with kept:
                 encoder(torch.zeros(4, 3, SIZE, SIZE))
@@ -97,43 +101,43 @@ class TestCheckpointing:
         assert kept(True) < 0.5 * kept(False)
 
     def test_of_the_decoder(self):
-        kept, plain = assert_same_step(tiny_model(**{'decoder.checkpoint_layers': True}), tiny_model(), 1e-6)
+        kept, plain = assert_same_step(tiny_model(**{'decoder.grad_checkpointing': True}), tiny_model(), 1e-6)
         assert kept < 0.8 * plain
 
     @pytest.mark.parametrize('kind', ['lora', 'med_sa'])
     def test_of_adapters(self, kind: str):
         base = tiny_model().state_dict()
-        kept, plain = assert_same_step(adapted(kind, base, checkpoint_layers=True), adapted(kind, base), 1e-6)
+        kept, plain = assert_same_step(
+            adapted(kind, base, grad_checkpointing=True), adapted(kind, base), 1e-6
+        )
         assert kept < plain
 
     def test_is_for_training_alone(self):
-        encoder = SamImageEncoder(**ENCODER, checkpoint_layers=True).eval()
+        encoder = SamImageEncoder(**ENCODER, grad_checkpointing=True).eval()
         calls = []
         encoder.layers[0].register_forward_pre_hook(lambda *_: calls.append(1))
-        encoder(torch.zeros(1, 3, SIZE, SIZE, requires_grad=True))[0].sum().backward()
+        encoder(torch.zeros(1, 3, SIZE, SIZE, requires_grad=True)).sum().backward()
         assert len(calls) == 1
-        encoder.train()(torch.zeros(1, 3, SIZE, SIZE, requires_grad=True))[0].sum().backward()
+        encoder.train()(torch.zeros(1, 3, SIZE, SIZE, requires_grad=True)).sum().backward()
         assert len(calls) == 3
 
 
 class TestAttention:
     def test_of_a_step(self):
-        fused, materialised = (
-            tiny_model(**{'backbone.attention': name}) for name in ('fused', 'materialised')
-        )
-        assert_same_step(fused, materialised, 1e-5)
+        augmented, bias = (tiny_model(**{'backbone.attention': name}) for name in ('augmented', 'bias'))
+        assert_same_step(augmented, bias, 1e-5)
 
     @pytest.mark.parametrize(('width', 'heads', 'size'), [(32, 2, 16), (30, 3, 7), (24, 1, 5)])
     def test_outputs_gradients_and_memory(self, width: int, heads: int, size: int):
         torch.manual_seed(0)
-        fused = WindowAttention(width, heads, size, 'fused')
-        for parameter in fused.parameters():
+        augmented = WindowAttention(width, heads, size, 'augmented')
+        for parameter in augmented.parameters():
             torch.nn.init.normal_(parameter, std=0.3)
-        materialised = WindowAttention(width, heads, size, 'materialised')
-        materialised.load_state_dict(fused.state_dict())
+        bias = WindowAttention(width, heads, size, 'bias')
+        bias.load_state_dict(augmented.state_dict())
         x = torch.randn(3, size, size, width)
         results, largest = [], []
-        for attention in (fused, materialised):
+        for attention in (augmented, bias):
             sizes: list[int] = []
             with torch.autograd.graph.saved_tensors_hooks(
                 lambda t, sizes=sizes: sizes.append(t.numel()) or t, lambda t: t
@@ -163,19 +167,15 @@ class TestAttention:
         assert float((rounded - exact).norm() / exact.norm()) < 2e-2
 
     def test_unknown(self):
-        with pytest.raises(ConfigError, match="attention 'quick': use one of fused, materialised"):
+        with pytest.raises(ConfigError, match="attention 'quick': use one of bias, augmented"):
             SamImageEncoder(**ENCODER, attention='quick')
 
 
 class TestCompiling:
     @pytest.mark.parametrize('backend', ['eager', pytest.param('inductor', marks=pytest.mark.slow)])
-    @pytest.mark.parametrize('checkpoint_layers', [False, True])
-    def test_layers_are_whole_graphs(self, backend: str, checkpoint_layers: bool):
-        options = {'backbone.checkpoint_layers': checkpoint_layers}
-        if checkpoint_layers and digit_version('2.2') > TORCH:
-            with pytest.raises(ConfigError, match='do not go together on torch'):
-                tiny_model(**{'backbone.compile_layers': dict(backend=backend), **options})
-            return
+    @pytest.mark.parametrize('grad_checkpointing', [False, True])
+    def test_layers_are_whole_graphs(self, backend: str, grad_checkpointing: bool):
+        options = {'backbone.grad_checkpointing': grad_checkpointing}
         torch._dynamo.reset()
         torch._dynamo.utils.counters.clear()
         # fullgraph refuses any break of the graph
@@ -185,8 +185,29 @@ class TestCompiling:
         assert not counters['graph_break']
         assert counters['stats']['unique_graphs'] >= 2  # of a window and of the whole map
 
+    @pytest.mark.parametrize('indices', [(-1,), (0, 2)])
+    def test_a_classifier_keeps_its_maps(self, indices: tuple[int, ...]):
+        torch._dynamo.reset()
+        deep = dict(ENCODER, arch=dict(TINY, num_layers=3))
+        torch.manual_seed(0)
+        plain = SamFeatureEncoder(**deep, out_indices=indices).train()
+        compiled = SamFeatureEncoder(
+            **deep, out_indices=indices, compile_layers=dict(backend='eager')
+        ).train()
+        compiled.load_state_dict(plain.state_dict())
+        x = torch.randn(1, 3, SIZE, SIZE)
+        for _ in range(3):
+            for found, wanted in zip(compiled(x), plain(x), strict=True):
+                torch.testing.assert_close(found, wanted)
+
+    @pytest.mark.parametrize('backend', ['eager', pytest.param('inductor', marks=pytest.mark.slow)])
+    def test_the_mask_decoder(self, backend: str):
+        torch._dynamo.reset()
+        compiled = tiny_model(compile_decoder=dict(backend=backend, fullgraph=True))
+        assert_same_step(compiled, tiny_model(), 1e-6 if backend == 'eager' else 1e-4)
+
     def test_names_are_those_of_a_plain_model(self):
-        compiled = tiny_model(**{'backbone.compile_layers': dict(backend='eager')})
+        compiled = tiny_model(**{'backbone.compile_layers': dict(backend='eager'), 'compile_decoder': True})
         assert compiled.state_dict().keys() == tiny_model().state_dict().keys()
         copy.deepcopy(compiled)
 
@@ -221,7 +242,7 @@ def test_fused_adamw():
             loss = model(torch.randn(6, 5, generator=generator)).square().mean()
             wrapper.update_params(loss)
         losses.append(float(loss.detach()))
-        assert wrapper.optimizer.param_groups[0].get('fused') is options.get('fused')
+        assert wrapper.optimizer.param_groups[0].get('augmented') is options.get('augmented')
     assert losses[0] == pytest.approx(losses[1], rel=1e-5)
     assert_same_weights(fused, plain, 1e-6)
 

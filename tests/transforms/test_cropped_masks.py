@@ -11,7 +11,7 @@ import torch
 from mmcv import rescale_size
 from mmdet.structures.mask import BitmapMasks
 
-from ultrasam.models.mask_head import mask_targets
+from ultrasam.openmmlab.models.heads import mask_targets
 from ultrasam.transforms import CroppedMask, CroppedMasks
 from ultrasam.transforms.cropped_masks import cropped
 from ultrasam.transforms.foreground import (

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import pickle
+
 import numpy as np
 import pytest
 import torch
 from mmdet.structures.bbox import HorizontalBoxes
 from mmdet.structures.mask import BitmapMasks
 
-from ultrasam.errors import ConfigError
-from ultrasam.structures import Prompt
+from ultrasam.errors import ConfigError, PromptError
+from ultrasam.structures import Prompt, PromptBatch
+from ultrasam.structures.prompts import TokenisedPrompts
 from ultrasam.transforms import PackPromptedInputs
 
 
@@ -74,4 +77,42 @@ def test_missing_and_miscounted_prompts():
         PackPromptedInputs()(results)
     del results['prompts']
     with pytest.raises(ConfigError, match='SamplePrompts'):
+        PackPromptedInputs()(results)
+
+
+def test_targets_say_their_sizes_and_need_masks():
+    sizes = (32, 8)
+    sample = PackPromptedInputs(target_sizes=sizes)(results_of(2))['data_samples']
+    assert sample.target_sizes == sizes
+    assert sample.gt_instances.mask_targets.shape == (2, 8, 8)
+    without = results_of(2)
+    del without['gt_masks']
+    with pytest.raises(ConfigError, match='with_mask=True'):
+        PackPromptedInputs(target_sizes=sizes)(without)
+    with pytest.raises(ConfigError, match='multiple of the second'):
+        PackPromptedInputs(target_sizes=(100, 30))
+
+
+def test_prompts_are_tokenised_where_they_are_packed(monkeypatch: pytest.MonkeyPatch):
+    sample = PackPromptedInputs()(results_of(3))['data_samples']
+    sent = pickle.loads(pickle.dumps(sample)).gt_instances
+    wanted = PromptBatch.from_prompts([[*sent.prompts]])
+
+    def refuse(*_):
+        raise AssertionError('tokenised again')
+
+    monkeypatch.setattr(Prompt, 'tokens', refuse)
+    found = PromptBatch.from_prompts([sent.prompts])
+    assert isinstance(sent.prompts, TokenisedPrompts)
+    assert torch.equal(found.coords, wanted.coords)
+    assert torch.equal(found.labels, wanted.labels)
+    assert (found.counts, found.single_clicks) == (wanted.counts, wanted.single_clicks)
+    # a selection is a plain tuple: tokens of the whole must not be taken for its own
+    assert type(sent[[0, 2]].prompts) is tuple
+
+
+def test_a_prompt_outside_its_image_is_named_in_the_worker():
+    results = results_of(1)
+    results['prompts'] = [Prompt(points=[[90.0, 5.0]], point_labels=[1])]
+    with pytest.raises(PromptError, match=r'a.png, object 0: a click at \(90, 5\) is outside'):
         PackPromptedInputs()(results)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import pytest
+from mmdet.datasets.transforms import RandomFlip
 
 from ultrasam.errors import ConfigError
-from ultrasam.transforms.resizing import SquareSplineResize, square_spline
+from ultrasam.transforms.resizing import ContiguousRandomFlip, SquareSplineResize, square_spline
 
 
 def picture(height: int, width: int, seed: int = 0, channels: int = 3) -> np.ndarray:
@@ -43,3 +44,17 @@ def test_refuses_what_it_cannot_do():
         SquareSplineResize(size=0)
     with pytest.raises(ConfigError, match='float32'):
         SquareSplineResize(size=8)(dict(img=np.zeros((4, 4, 3), np.float32)))
+
+
+@pytest.mark.parametrize('direction', ['horizontal', 'vertical', 'diagonal'])
+def test_contiguous_flip_is_the_flip(direction: str):
+    for seed in range(6):
+        found = []
+        for kind in (ContiguousRandomFlip, RandomFlip):
+            np.random.seed(seed)
+            image = picture(20, 30)
+            results = dict(img=image, img_shape=image.shape[:2])
+            found.append(kind(prob=0.5, direction=direction)(results))
+        assert found[0]['flip'] == found[1]['flip']
+        assert np.array_equal(found[0]['img'], found[1]['img'])
+        assert found[0]['img'].flags.c_contiguous

@@ -13,7 +13,7 @@ from mmdet.registry import MODELS
 from mmengine.registry import DefaultScope
 from torch import Tensor
 
-import ultrasam.models  # noqa: F401
+import ultrasam.openmmlab.models  # noqa: F401
 from ultrasam.checkpoints.describe import NOTE_KEY, describe, describe_encoder
 from ultrasam.checkpoints.folding import fold_doubled_skip, unfold_doubled_skip
 from ultrasam.checkpoints.lora import DEFAULT_ALPHA, LoraMerge, merge_lora

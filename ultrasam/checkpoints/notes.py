@@ -16,7 +16,7 @@ from mmengine.model import is_model_wrapper
 
 from ultrasam.checkpoints.describe import note_of
 from ultrasam.errors import CheckpointError
-from ultrasam.models.preprocessing import MinMaxPreprocessor
+from ultrasam.openmmlab.models.preprocessing import MinMaxPreprocessor
 
 _COMPARED = ('mlp_skip', 'box_mask', 'preprocessing', 'pixel_mean', 'pixel_std', 'class_activation')
 _TOLERANCE = 1e-3

@@ -23,7 +23,7 @@ from ultrasam.evaluation.test_set import ConfiguredTestSet, DataPlaces
 from ultrasam.hashing import file_sha256
 from ultrasam.inference.readers import open_frames
 from ultrasam.launch import find_config
-from ultrasam.models import UltraSam
+from ultrasam.openmmlab.models import UltraSamDetector as UltraSam
 from ultrasam.predict import EncodedImage, UltraSamInferencer
 
 

@@ -74,9 +74,10 @@ class AdapterCheckpointHook(Hook):
 def _lora_encoder(model: nn.Module) -> tuple[str, LoraImageEncoder]:
     """The encoder with LoRA of a model, and the prefix of its names."""
     bare: Any = model.module if is_model_wrapper(model) else model
-    for name, module in bare.named_modules():
+    for module in bare.modules():
         if isinstance(module, LoraImageEncoder):
-            return f'{name}.', module
+            # in files the encoder of a detector is called backbone, whatever it is called inside
+            return 'backbone.', module
     raise CheckpointError(
         f'{type(bare).__name__} has no encoder with LoRA: leave AdapterCheckpointHook out of custom_hooks'
     )

@@ -1,35 +1,26 @@
-"""The model: image encoder, prompt encoder, two-way transformer, mask head, and the detector that joins them."""
+"""The model in plain PyTorch. Begin with ``ultrasam.py``, which walks from a click to a mask."""
 
-from .adapters import (
-    AdaptedUltraSam,
-    LoraImageEncoder,
-    MedSaImageEncoder,
-    TrainableOptimWrapperConstructor,
-)
-from .baselines import MedSam, SegmentAnything
-from .classification_head import SamClassificationHead
-from .detector import UltraSam
+from .adapters import LoraImageEncoder, MedSaImageEncoder
 from .image_encoder import SamImageEncoder
-from .mask_head import SamMaskHead
-from .preprocessing import MinMaxPreprocessor, ResizingPreprocessor
+from .mask_decoder import Decoded, MaskDecoder
+from .postprocess import ImageGeometry
 from .prompt_encoder import SamPromptEncoder
-from .prompted_classifier import PromptedClassifier
+from .prompted_classifier import ClassifyingMaskDecoder, ImageEmbedding, PromptedClassifier
 from .two_way_transformer import SamTwoWayTransformer
+from .ultrasam import Answer, UltraSam
 
 __all__ = [
-    'AdaptedUltraSam',
+    'Answer',
+    'ClassifyingMaskDecoder',
+    'Decoded',
+    'ImageEmbedding',
+    'ImageGeometry',
     'LoraImageEncoder',
+    'MaskDecoder',
     'MedSaImageEncoder',
-    'MedSam',
-    'MinMaxPreprocessor',
     'PromptedClassifier',
-    'ResizingPreprocessor',
-    'SamClassificationHead',
     'SamImageEncoder',
-    'SamMaskHead',
     'SamPromptEncoder',
     'SamTwoWayTransformer',
-    'SegmentAnything',
-    'TrainableOptimWrapperConstructor',
     'UltraSam',
 ]

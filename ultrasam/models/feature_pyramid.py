@@ -5,16 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from mmdet.registry import MODELS
-from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from ultrasam.errors import ConfigError
 from ultrasam.models.layers import LayerNorm2d
 
 
-@MODELS.register_module()
-class SimpleFeaturePyramid(BaseModule):
+class SimpleFeaturePyramid(nn.Module):
     """Maps of several strides, all from the last map of a ViT.
 
     A map of half the stride is a transposed convolution away, one of twice the stride a maximum over 2 x 2; each is
@@ -25,7 +22,6 @@ class SimpleFeaturePyramid(BaseModule):
         out_channels: channels of every map.
         in_stride: pixels of the image a token has along each axis.
         out_strides: strides of the maps, finest first: ``in_stride`` times or by a power of two.
-        init_cfg: initialisation config of MMEngine.
 
     Raises:
         ConfigError: a stride that is not ``in_stride`` times or by a power of two.
@@ -38,9 +34,8 @@ class SimpleFeaturePyramid(BaseModule):
         out_channels: int = 256,
         in_stride: int = 16,
         out_strides: Sequence[int] = (4, 8, 16, 32),
-        init_cfg: dict | list[dict] | None = None,
     ) -> None:
-        super().__init__(init_cfg=init_cfg)
+        super().__init__()
         self.levels = nn.ModuleList(
             _level(in_channels, out_channels, _steps(in_stride, stride)) for stride in out_strides
         )

@@ -2,26 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 import torch
-from mmdet.registry import MODELS
-from mmengine.model import BaseModule
-from mmengine.utils import digit_version
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from ultrasam.errors import ConfigError
-from ultrasam.models.allocator import return_freed_memory
-from ultrasam.models.attention import WindowAttention
-from ultrasam.models.layers import FeedForward, LayerNorm2d, PointwiseConv2d
-from ultrasam.models.packed_linear import ROWS_AT_ONCE, Projection, packable, release, type_of_products
-
-ATTENTIONS = ('fused', 'materialised')
-# before, checkpointing finds that a compiled layer keeps other tensors the second time
-_RECOMPUTES_COMPILED = digit_version(torch.__version__) >= digit_version('2.2')
-INFERENCE_TYPES = {'float32': torch.float32, 'bfloat16': torch.bfloat16}
+from ultrasam.models.attention import ATTENTIONS, WindowAttention
+from ultrasam.models.layers import FeedForward, LayerNorm2d
 
 ARCHITECTURES: dict[str, dict] = {
     'base': dict(
@@ -49,7 +38,7 @@ ARCHITECTURES: dict[str, dict] = {
 
 
 def architecture(arch: str | Mapping) -> dict:
-    """The architecture dict of a name, or a checked copy of a given dict.
+    """Return the architecture dict of a name, or a checked copy of a given dict.
 
     Raises:
         ConfigError: unknown name, missing or unknown key, or widths that do
@@ -68,7 +57,9 @@ def architecture(arch: str | Mapping) -> dict:
             f'give exactly {sorted(keys)}'
         )
     if arch['embed_dims'] % arch['num_heads']:
-        raise ConfigError(f'embed_dims {arch["embed_dims"]} is no multiple of num_heads {arch["num_heads"]}')
+        raise ConfigError(
+            f'embed_dims {arch["embed_dims"]} is not a multiple of num_heads {arch["num_heads"]}'
+        )
     return dict(arch)
 
 
@@ -81,27 +72,19 @@ class PatchEmbed(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map x (B, in_channels, H, W) to tokens (B, H / patch, W / patch, embed_dims), contiguous."""
-        dtype = type_of_products(x)
-        if dtype is None or self.training or not packable(self.projection):
-            return self.projection(x).permute(0, 2, 3, 1).contiguous()
-        side = self.projection.stride[0]
-        patches = x.unflatten(3, (-1, side)).unflatten(2, (-1, side)).permute(0, 2, 4, 1, 3, 5)
-        project = Projection(self.projection, dtype)
-        return torch.cat(
-            [project(part) for part in patches.flatten(3).flatten(0, 2).split(ROWS_AT_ONCE)]
-        ).view(*patches.shape[:3], -1)
+        return self.projection(x).permute(0, 2, 3, 1).contiguous()
 
 
 class EncoderLayer(nn.Module):
     """One transformer layer of the encoder, over windows or over the whole map.
 
     Args:
-        embed_dims: width of the tokens.
-        num_heads: attention heads.
-        feedforward_channels: hidden width of the feed-forward part.
-        window_size: window in tokens; 0 attends over the whole map.
-        map_size: height and width of the whole map in tokens.
-        attention: how training attends, see :class:`WindowAttention`.
+        embed_dims: Width of the tokens.
+        num_heads: Number of attention heads.
+        feedforward_channels: Hidden width of the feed-forward part.
+        window_size: Window in tokens; 0 attends over the whole map.
+        map_size: Height and width of the whole map in tokens.
+        attention: See :class:`WindowAttention`.
     """
 
     def __init__(
@@ -112,7 +95,7 @@ class EncoderLayer(nn.Module):
         feedforward_channels: int,
         window_size: int,
         map_size: int,
-        attention: str = 'fused',
+        attention: str = 'bias',
     ) -> None:
         super().__init__()
         self.ln1 = nn.LayerNorm(embed_dims, eps=1e-6)
@@ -127,47 +110,31 @@ class EncoderLayer(nn.Module):
 
 
 def run_layer(layer: nn.Module, x: Tensor) -> Tensor:
-    """A layer of x (B, H, W, embed_dims): the part of the encoder that is compiled."""
+    """Run a layer on x (B, H, W, embed_dims). All layers go through this function, so that they share programs."""
     out: Tensor = layer(x)
     return out
 
 
-def _run_anew(run: Callable[[nn.Module, Tensor], Tensor], layer: nn.Module, x: Tensor) -> Tensor:
-    """Run a layer whose parts are not kept, without what the one before it left in the allocator."""
-    if x.device.type == 'cpu':
-        return_freed_memory()
-    return run(layer, x)
-
-
-@MODELS.register_module()
-class SamImageEncoder(BaseModule):
+class SamImageEncoder(nn.Module):
     """The image encoder of SAM: image in, one embedding map out.
 
     Args:
-        arch: ``'base'``, ``'large'``, ``'huge'``, or a dict with
-            ``embed_dims``, ``num_layers``, ``num_heads``,
+        arch: ``'base'``, ``'large'``, ``'huge'``, or a dict with ``embed_dims``, ``num_layers``, ``num_heads``,
             ``feedforward_channels`` and ``global_attn_indexes``.
-        img_size: side of the square, padded input in pixels.
-        patch_size: side of a patch in pixels.
-        in_channels: channels of the image.
-        out_channels: channels of the embedding.
-        window_size: side of an attention window in tokens.
-        attention: how training attends: ``'fused'`` keeps a quarter of the memory
-            of a layer over the whole map, ``'materialised'`` computes as segment-anything does; the results are
-            equal up to rounding.
-        checkpoint_layers: keep only what enters each layer, and compute the rest
-            anew for the backward pass: a fraction of the memory, a third more work.
-        inference_dtype: type of the products of inference. ``'bfloat16'`` is faster on a GPU, and on a processor that
-            has instructions for it; the embedding is then off by about a hundredth of its spread. Sums over layers,
-            norms and the neck stay in float32. Training has its own switch, that of the optimizer wrapper.
-        compile_layers: run the layers through ``torch.compile`` in training;
-            True, or the options of ``torch.compile``.
-        make_layer: builds a layer from the arguments of :class:`EncoderLayer`; an encoder with adapters gives its own.
-        init_cfg: initialisation config of MMEngine.
+        img_size: Side of the square, padded input in pixels.
+        patch_size: Side of a patch in pixels.
+        in_channels: Channels of the image.
+        out_channels: Channels of the embedding.
+        window_size: Side of an attention window in tokens.
+        attention: ``'bias'``, the faster on a CPU, or ``'augmented'``, which trains with a quarter of the memory of a
+            layer over the whole map.
+        grad_checkpointing: In training keep only the input of each layer and compute the rest again for the backward
+            pass: a fraction of the memory, a third more work.
+        compile_layers: Run the layers through ``torch.compile``: True, or its options.
+        make_layer: Builds a layer from the arguments of :class:`EncoderLayer`; an encoder with adapters gives its own.
 
     Raises:
-        ConfigError: an unknown architecture, attention or type, sizes that do not divide, or layers to be compiled and
-            computed anew on a torch that cannot do both.
+        ConfigError: Unknown architecture or attention, or sizes that do not divide.
     """
 
     def __init__(
@@ -179,35 +146,24 @@ class SamImageEncoder(BaseModule):
         in_channels: int = 3,
         out_channels: int = 256,
         window_size: int = 14,
-        attention: str = 'fused',
-        checkpoint_layers: bool = False,
-        inference_dtype: str = 'float32',
+        attention: str = 'bias',
+        grad_checkpointing: bool = False,
         compile_layers: bool | Mapping = False,
         make_layer: Callable[..., EncoderLayer] = EncoderLayer,
-        init_cfg: dict | list[dict] | None = None,
     ) -> None:
-        super().__init__(init_cfg=init_cfg)
+        super().__init__()
         if img_size % patch_size:
-            raise ConfigError(f'img_size {img_size} is no multiple of patch_size {patch_size}')
+            raise ConfigError(f'img_size {img_size} is not a multiple of patch_size {patch_size}')
         if attention not in ATTENTIONS:
             raise ConfigError(f'attention {attention!r}: use one of {", ".join(ATTENTIONS)}')
-        if inference_dtype not in INFERENCE_TYPES:
-            raise ConfigError(f'inference_dtype {inference_dtype!r}: use one of {", ".join(INFERENCE_TYPES)}')
         spec = architecture(arch)
         width, map_size = spec['embed_dims'], img_size // patch_size
         self.img_size = img_size
         self.out_channels = out_channels
-        self.checkpoint_layers = checkpoint_layers
-        self.inference_dtype = inference_dtype
-        self._train_layer: Callable[[nn.Module, Tensor], Tensor] = run_layer
+        self.grad_checkpointing = grad_checkpointing
+        self._run_layer: Callable[[nn.Module, Tensor], Tensor] = run_layer
         if compile_layers is not False:
-            if checkpoint_layers and not _RECOMPUTES_COMPILED:
-                raise ConfigError(
-                    f'compile_layers and checkpoint_layers do not go together on torch {torch.__version__}: '
-                    'switch one of them off, or take torch 2.2 or later'
-                )
-            options = {} if compile_layers is True else dict(compile_layers)
-            self._train_layer = torch.compile(run_layer, **options)
+            self._run_layer = torch.compile(run_layer, **({} if compile_layers is True else compile_layers))
         self.patch_embed = PatchEmbed(in_channels, width, patch_size)
         self.pos_embed = nn.Parameter(torch.zeros(1, map_size, map_size, width))
         self.layers = nn.ModuleList(
@@ -222,7 +178,7 @@ class SamImageEncoder(BaseModule):
             for i in range(spec['num_layers'])
         )
         self.channel_reduction = nn.Sequential(
-            PointwiseConv2d(width, out_channels),
+            nn.Conv2d(width, out_channels, 1, bias=False),
             LayerNorm2d(out_channels),
             nn.Conv2d(out_channels, out_channels, 3, padding=1, bias=False),
             LayerNorm2d(out_channels),
@@ -236,19 +192,42 @@ class SamImageEncoder(BaseModule):
                 nn.init.trunc_normal_(module.weight, std=0.02)
                 nn.init.zeros_(module.bias)
 
-    def forward(self, x: Tensor) -> tuple[Tensor]:
+    @property
+    def embed_dims(self) -> int:
+        """Width of the tokens."""
+        return self.pos_embed.shape[-1]
+
+    def forward(self, x: Tensor) -> Tensor:
         """Encode images.
 
         Args:
-            x: (B, in_channels, img_size, img_size), float, normalised and
-                zero-padded right and bottom.
+            x: (B, in_channels, img_size, img_size), float, normalised and zero-padded right and bottom.
 
         Returns:
-            One map (B, out_channels, img_size / patch, img_size / patch), in
-            a tuple as mmdet's backbones return it.
+            (B, out_channels, img_size / patch, img_size / patch).
 
         Raises:
-            ConfigError: the input is not img_size x img_size.
+            ConfigError: The input is not img_size x img_size.
+        """
+        return self.forward_with_tokens(x)[0]
+
+    def forward_with_tokens(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Encode images, and return the tokens (B, embed_dims, h, w) of the last layer as well."""
+        (tokens,) = self.forward_intermediates(x, (len(self.layers) - 1,))
+        return self.channel_reduction(tokens).contiguous(), tokens
+
+    def forward_intermediates(self, x: Tensor, indices: Collection[int]) -> tuple[Tensor, ...]:
+        """Return the tokens after some layers, before the neck.
+
+        Args:
+            x: As for :meth:`forward`.
+            indices: Layers, counted from 0.
+
+        Returns:
+            For each of them, in the order of the layers, (B, embed_dims, img_size / patch, img_size / patch).
+
+        Raises:
+            ConfigError: The input is not img_size x img_size.
         """
         if x.shape[-2:] != (self.img_size, self.img_size):
             raise ConfigError(
@@ -257,22 +236,10 @@ class SamImageEncoder(BaseModule):
                 'pad_size_divisor in the data preprocessor)'
             )
         x = self.patch_embed(x) + self.pos_embed
-        run = self._train_layer if self.training else run_layer
-        recompute = self.checkpoint_layers and self.training
-        with self._inference_type(x):
-            for layer in self.layers:
-                x = checkpoint(_run_anew, run, layer, x, use_reentrant=False) if recompute else run(layer, x)
-        return (self.channel_reduction(x.permute(0, 3, 1, 2)),)
-
-    def _inference_type(self, x: Tensor) -> contextlib.AbstractContextManager:
-        """Where the layers run: rounding products in inference, if that was asked for."""
-        if self.training or self.inference_dtype == 'float32':
-            return contextlib.nullcontext()
-        return torch.autocast(x.device.type, INFERENCE_TYPES[self.inference_dtype])
-
-    def train(self, mode: bool = True) -> SamImageEncoder:
-        """Switch to training, which frees the packed weights of inference, or to inference."""
-        if mode:
-            release(self)
-        super().train(mode)
-        return self
+        maps = []
+        run, recompute = self._run_layer, self.grad_checkpointing and self.training
+        for i, layer in enumerate(self.layers):
+            x = checkpoint(run, layer, x, use_reentrant=False) if recompute else run(layer, x)
+            if i in indices:
+                maps.append(x.permute(0, 3, 1, 2))
+        return tuple(maps)

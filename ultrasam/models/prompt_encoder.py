@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Any
 
 import torch
-import torch.nn.functional as F
-from mmdet.registry import MODELS
-from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from ultrasam.errors import ConfigError
-from ultrasam.models.layers import ContiguousGradient, LayerNorm2d
+from ultrasam.models.layers import LayerNorm2d
 from ultrasam.structures.prompts import (
     BOX_BOTTOM_RIGHT,
     BOX_TOP_LEFT,
@@ -23,23 +18,6 @@ from ultrasam.structures.prompts import (
     NUM_LABELS,
     NUM_OUTPUT_TOKENS,
 )
-
-_NO_MASK_PROMPTS = 'this model takes no mask prompts: build it with num_refinements >= 1'
-
-
-@dataclass(frozen=True)
-class DensePrompt:
-    """What is added to the image embedding of M instances: ``constant + weight hidden``.
-
-    Args:
-        constant: (M or 1, C), float.
-        weight: (C, D), float; (C, 0) for a model without mask prompts.
-        hidden: (M, D, K), float, few channels of every cell; None where no instance has a mask.
-    """
-
-    constant: Tensor
-    weight: Tensor
-    hidden: Tensor | None
 
 
 class PositionEncoding(nn.Module):
@@ -75,8 +53,7 @@ class LabelEmbedding(nn.Module):
         return self.label_embedding(labels)
 
 
-@MODELS.register_module()
-class SamPromptEncoder(BaseModule):
+class SamPromptEncoder(nn.Module):
     """Embeds prompt tokens, output tokens and mask prompts.
 
     Args:
@@ -91,7 +68,6 @@ class SamPromptEncoder(BaseModule):
             box and no mask yet: ``'none'``, nothing, as published;
             ``'ellipse'``, the ellipse in the box, which spares a small model
             to decode the edges of a box from its two corner tokens.
-        init_cfg: initialisation config of MMEngine.
 
     Raises:
         ConfigError: an unknown ``box_mask``, or one without mask prompts.
@@ -108,9 +84,8 @@ class SamPromptEncoder(BaseModule):
         mask_channels: int = 16,
         mask_prompts: bool = True,
         box_mask: str = 'none',
-        init_cfg: dict | list[dict] | None = None,
     ) -> None:
-        super().__init__(init_cfg=init_cfg)
+        super().__init__()
         if box_mask not in self.BOX_MASKS:
             raise ConfigError(f'box_mask {box_mask!r}: use one of {", ".join(self.BOX_MASKS)}')
         if box_mask != 'none' and not mask_prompts:
@@ -137,8 +112,12 @@ class SamPromptEncoder(BaseModule):
             else None
         )
 
+    def forward(self, coords: Tensor, labels: Tensor, mask_prompt: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Embed the prompts of M instances: :meth:`tokens` and :meth:`dense`."""
+        return self.tokens(coords, labels), self.dense(mask_prompt, coords, labels)
+
     def tokens(self, coords: Tensor, labels: Tensor) -> Tensor:
-        """Embed prompt tokens and append the output tokens.
+        """Embed prompt tokens and append the output tokens, which are rows of the same published table.
 
         Args:
             coords: (M, T, 2), float, xy pixels of the padded input.
@@ -157,7 +136,7 @@ class SamPromptEncoder(BaseModule):
         return torch.cat([prompts, outputs.expand(len(coords), -1, -1)], 1)
 
     def dense(self, mask_prompt: Tensor | None, coords: Tensor, labels: Tensor) -> Tensor:
-        """What is added to the image embedding of an instance.
+        """Return what is added to the image embedding of an instance.
 
         Args:
             mask_prompt: (M, 1, 4 * map, 4 * map), float, mask logits over the
@@ -169,59 +148,22 @@ class SamPromptEncoder(BaseModule):
             (M, embed_dims, map, map), or (1, embed_dims, 1, 1) without mask.
 
         Raises:
-            ConfigError: a mask prompt for a model built without them.
+            ConfigError: A mask prompt for a model that was built without them.
         """
+        no_mask = self.label_encoder.label_embedding.weight[NO_MASK].view(1, -1, 1, 1)
         if mask_prompt is not None:
             if self.mask_downscaling is None:
-                raise ConfigError(_NO_MASK_PROMPTS)
-            return self._downscaled(mask_prompt)
-        no_mask = self.label_encoder.label_embedding.weight[NO_MASK].view(1, -1, 1, 1)
+                raise ConfigError('this model takes no mask prompts: build it with num_refinements >= 1')
+            return self.mask_downscaling(mask_prompt)
         if self.box_mask == 'none' or self.mask_downscaling is None:
             return no_mask
-        logits, is_box = self._drawn(coords, labels)
-        drawn = self._downscaled(logits)
-        return torch.where(is_box[:, None, None, None], drawn, no_mask.to(drawn.dtype))
-
-    def dense_parts(self, mask_prompt: Tensor | None, coords: Tensor, labels: Tensor) -> DensePrompt:
-        """:meth:`dense`, which takes the same arguments, before its last layer."""
-        layers: Any = self.mask_downscaling
-        no_mask = self.label_encoder.label_embedding.weight[NO_MASK][None]
-        if mask_prompt is None and (self.box_mask == 'none' or layers is None):
-            return DensePrompt(no_mask, no_mask.new_zeros((no_mask.shape[1], 0)), None)
-        if layers is None:
-            raise ConfigError(_NO_MASK_PROMPTS)
-        weight, bias = layers[-1].weight.flatten(1), layers[-1].bias[None]
-        if mask_prompt is not None:
-            return DensePrompt(bias, weight, self._hidden(mask_prompt).flatten(2))
-        logits, is_box = self._drawn(coords, labels)
-        hidden = self._hidden(logits).flatten(2) * is_box[:, None, None]
-        return DensePrompt(torch.where(is_box[:, None], bias, no_mask), weight, hidden)
-
-    def _drawn(self, coords: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits (M, 1, 4 * map, 4 * map) of the ellipses in boxes, and which instances have a box: (M,), bool."""
         first, last = labels == BOX_TOP_LEFT, labels == BOX_BOTTOM_RIGHT
         boxes = torch.cat([(coords * corner[..., None]).sum(1) for corner in (first, last)], 1)
-        return ellipse_logits(boxes, self.img_size, self.mask_prompt_size)[:, None], first.any(1)
-
-    def _hidden(self, masks: Tensor) -> Tensor:
-        """All layers but the last, on mask logits (M, 1, 4 * map, 4 * map): (M, mask_channels, map, map)."""
-        layers: Any = self.mask_downscaling
-        for layer in layers[:-1]:
-            masks = layer(masks)
-        return masks
-
-    def _downscaled(self, masks: Tensor) -> Tensor:
-        """Embed mask logits (M, 1, 4 * map, 4 * map): (M, embed_dims, map, map), channels last in memory."""
-        layers: Any = self.mask_downscaling
-        last = layers[-1]
-        # the GELU of torch 2.1 on a CPU takes a gradient with channels last for one without
-        hidden = ContiguousGradient.apply(self._hidden(masks))
-        cells = hidden.flatten(2).transpose(1, 2)
-        embedded = F.linear(cells, last.weight.flatten(1), last.bias)
-        return embedded.transpose(1, 2).unflatten(2, hidden.shape[-2:])
+        drawn = self.mask_downscaling(ellipse_logits(boxes, self.img_size, self.mask_prompt_size)[:, None])
+        return torch.where(first.any(1)[:, None, None, None], drawn, no_mask.to(drawn.dtype))
 
     def dense_positions(self) -> Tensor:
-        """Position codes (map * map, embed_dims) of the cells of the image embedding, row by row."""
+        """Return position codes (map * map, embed_dims) of the cells of the image embedding, row by row."""
         matrix = self.pe_layer.positional_encoding_gaussian_matrix
         centres = (
             torch.arange(self.map_size, device=matrix.device, dtype=matrix.dtype) + 0.5
@@ -231,7 +173,7 @@ class SamPromptEncoder(BaseModule):
 
 
 def ellipse_logits(boxes: Tensor, input_size: int, size: int) -> Tensor:
-    """Mask logits of the ellipse in each box.
+    """Return mask logits of the ellipse in each box.
 
     Near its edge they grow by one a cell along the shorter axis; outside the
     box they are at their least.

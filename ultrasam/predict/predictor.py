@@ -225,12 +225,12 @@ class Predictor:
         ]
         for members in _groups(network):
             found = self._run_passes(encoded, [network[i] for i in members], passes)
-            candidates, iou = found.logits[:, 1:], found.iou[:, 1:]
-            if not all_candidates:
-                best = iou.argmax(1)[:, None]
-                iou = np.take_along_axis(iou, best, 1)
-                candidates = np.take_along_axis(candidates, best[..., None, None], 1)
-            logits[members], scores[members] = candidates, iou
+            if all_candidates:
+                chosen = np.tile(np.arange(1, MASKS_PER_PASS), (len(members), 1))
+            else:
+                chosen = self._choice(found.iou, network[members[0]].is_single_click, passes)[:, None]
+            scores[members] = np.take_along_axis(found.iou, chosen, 1)
+            logits[members] = np.take_along_axis(found.logits, chosen[..., None, None], 1)
             if found.class_scores is not None:
                 classes[members] = found.class_scores
         flat = logits.reshape(-1, size, size)
@@ -242,6 +242,13 @@ class Predictor:
             class_names=self.class_names,
             class_scores=classes.repeat(each, 0) if self.class_names else None,
         )
+
+    def _choice(self, iou: np.ndarray, is_single_click: bool, passes: int) -> np.ndarray:
+        """Return which of four masks answers, (N,), for prompts of one kind; see ``ModelInfo.mask_choice``."""
+        rule = self.engine.info.mask_choice
+        if passes > 1 or rule == 'best_candidate' or (rule == 'segment_anything' and is_single_click):
+            return 1 + iou[:, 1:].argmax(1)
+        return np.zeros(len(iou), np.int64)
 
     def _run_passes(self, encoded: EncodedImage, prompts: Sequence[NetworkPrompt], passes: int) -> Decoded:
         """Decode prompts of equal shape: each pass gets the single mask of the one before as mask prompt."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -21,6 +23,10 @@ NOT_A_POINT = 5
 FIRST_OUTPUT_TOKEN = 6
 NUM_OUTPUT_TOKENS = 5
 NUM_LABELS = 11
+
+
+# prompts that come without an image are not compared with one
+_ANY_SIZE = (2**31, 2**31)
 
 
 def _empty_points() -> np.ndarray:
@@ -60,12 +66,12 @@ class Prompt:
         if not ((labels == 0) | (labels == 1)).all():
             raise PromptError(f'point labels {labels.tolist()}: use 1 (on the object) or 0 (off it)')
         if box is not None and box.shape != (4,):
-            raise PromptError(f'a box of {box.size} numbers: give x1, y1, x2, y2')
+            raise PromptError(f'a box has {box.size} numbers: give x1, y1, x2, y2')
         if box is None and not len(points):
-            raise PromptError('a prompt without point and without box: give at least one of them')
+            raise PromptError('a prompt has neither a point nor a box: give at least one of them')
         if not np.isfinite(points).all() or (box is not None and not np.isfinite(box).all()):
             raise PromptError(
-                f'a prompt with a coordinate that is not a number: points {points.tolist()}, box {box}'
+                f'a coordinate of a prompt is not a number: points {points.tolist()}, box {box}'
             )
         if box is not None and (box[2] < box[0] or box[3] < box[1]):
             raise PromptError(f'an inverted box {box.tolist()}: give x1 <= x2 and y1 <= y2')
@@ -98,7 +104,7 @@ class Prompt:
             )
 
     @property
-    def is_lone_point(self) -> bool:
+    def is_single_click(self) -> bool:
         """Whether this is exactly one positive click, the point prompt of the published model."""
         return self.box is None and len(self.points) == 1 and int(self.point_labels[0]) == 1
 
@@ -117,20 +123,77 @@ class Prompt:
         return coords, np.concatenate([rows, [BOX_TOP_LEFT, BOX_BOTTOM_RIGHT]])
 
 
-@dataclass
+class TokenisedPrompts(tuple[Prompt, ...]):
+    """The prompts of one image, checked and turned into tokens where they are made: in a data worker.
+
+    A tuple of :class:`Prompt`, one an instance. A slice of it is a plain tuple, whose tokens are made again.
+
+    Args:
+        prompts: One prompt an instance.
+        size_hw: Height and width of the resized image within the input.
+        name: Name of the image, for messages.
+
+    Raises:
+        PromptError: A prompt points at nothing of the image.
+    """
+
+    coords: np.ndarray
+    labels: np.ndarray
+    counts: np.ndarray
+    single_clicks: np.ndarray
+
+    def __new__(cls, prompts: Iterable[Prompt], size_hw: tuple[int, int], name: str) -> TokenisedPrompts:
+        """Check and tokenise the prompts."""
+        self = super().__new__(cls, prompts)
+        for i, prompt in enumerate(self):
+            prompt.check_inside(size_hw, f'{name}, object {i}')
+        tokens = [prompt.tokens() for prompt in self]
+        self.coords = np.concatenate([np.zeros((0, 2), np.float32), *(coords for coords, _ in tokens)])
+        self.labels = np.concatenate([np.zeros(0, np.int64), *(labels for _, labels in tokens)])
+        self.counts = np.array([len(labels) for _, labels in tokens], np.int64)
+        self.single_clicks = np.array([prompt.is_single_click for prompt in self], bool)
+        return self
+
+    def __reduce__(self) -> tuple:
+        return _unpickled, (tuple(self), self.__dict__)
+
+
+def _unpickled(prompts: tuple[Prompt, ...], arrays: dict[str, np.ndarray]) -> TokenisedPrompts:
+    found = tuple.__new__(TokenisedPrompts, prompts)
+    found.__dict__.update(arrays)
+    return found
+
+
+class TokenGroup(NamedTuple):
+    """Instances with equally many prompt tokens.
+
+    Args:
+        members: (G,), int64, which of the M instances of the batch these are.
+        coords: (G, T, 2), float32, xy pixels of the padded network input.
+        labels: (G, T), int64, rows of the label table.
+        image_index: (G,), int64, the image of each.
+    """
+
+    members: Tensor
+    coords: Tensor
+    labels: Tensor
+    image_index: Tensor
+
+
+@dataclass(frozen=True)
 class PromptBatch:
     """The prompts of all instances of a batch, flattened to one axis without padding.
 
-    Instance ``i`` belongs to image ``image_index[i]``; its tokens are rows
-    ``starts[i] : starts[i] + counts[i]`` of ``coords`` and ``labels``.
+    The tokens of instance ``i`` are ``counts[i]`` rows of ``coords`` and ``labels``, after those of the instances
+    before it.
 
     Args:
         coords: (K, 2), float32, xy pixels of the padded network input.
         labels: (K,), int64, rows of the label table.
-        counts: prompt tokens of each of the M instances.
-        image_index: (M,), int64, the image of each instance, ascending.
-        num_images: images in the batch, those without instance included.
-        lone_points: for each instance, whether its prompt is one positive click.
+        counts: Number of prompt tokens of each of the M instances.
+        image_index: (M,), int64, the image of each instance.
+        num_images: Images in the batch, those without an instance included.
+        single_clicks: For each instance, whether its prompt is one positive click.
     """
 
     coords: Tensor
@@ -138,7 +201,7 @@ class PromptBatch:
     counts: tuple[int, ...]
     image_index: Tensor
     num_images: int
-    lone_points: tuple[bool, ...]
+    single_clicks: tuple[bool, ...]
 
     def __len__(self) -> int:
         return len(self.counts)
@@ -147,39 +210,73 @@ class PromptBatch:
     def from_prompts(
         cls, prompts: Sequence[Sequence[Prompt]], device: torch.device | str = 'cpu'
     ) -> PromptBatch:
-        """Flatten the prompts of each image, with one copy to ``device``."""
-        flat = [prompt for of_image in prompts for prompt in of_image]
-        tokens = [prompt.tokens() for prompt in flat]
-        coords = np.concatenate([c for c, _ in tokens]) if tokens else np.zeros((0, 2), np.float32)
-        labels = np.concatenate([r for _, r in tokens]) if tokens else np.zeros(0, np.int64)
-        index = np.repeat(np.arange(len(prompts)), [len(of_image) for of_image in prompts])
+        """Flatten the prompts of each image, with one copy of each array to ``device``."""
+        images = [
+            of_image
+            if isinstance(of_image, TokenisedPrompts)
+            else TokenisedPrompts(of_image, _ANY_SIZE, f'image {i}')
+            for i, of_image in enumerate(prompts)
+        ]
+        index = np.repeat(np.arange(len(images)), [len(of_image) for of_image in images])
+        arrays = (
+            np.concatenate([np.zeros((0, 2), np.float32), *(one.coords for one in images)]),
+            np.concatenate([np.zeros(0, np.int64), *(one.labels for one in images)]),
+            index.astype(np.int64),
+        )
+        coords, labels, image_index = (torch.from_numpy(a).to(device, non_blocking=True) for a in arrays)
         return cls(
-            coords=torch.from_numpy(coords.astype(np.float32)).to(device, non_blocking=True),
-            labels=torch.from_numpy(labels.astype(np.int64)).to(device, non_blocking=True),
-            counts=tuple(len(r) for _, r in tokens),
-            image_index=torch.from_numpy(index.astype(np.int64)).to(device, non_blocking=True),
-            num_images=len(prompts),
-            lone_points=tuple(prompt.is_lone_point for prompt in flat),
+            coords=coords,
+            labels=labels,
+            counts=tuple(int(count) for one in images for count in one.counts),
+            image_index=image_index,
+            num_images=len(images),
+            single_clicks=tuple(bool(single) for one in images for single in one.single_clicks),
         )
 
-    def groups(self) -> list[tuple[Tensor, Tensor]]:
+    @cached_property
+    def groups(self) -> tuple[TokenGroup, ...]:
         """Instances of equal token count, so that no token is ever padded.
 
-        Returns:
-            For each count T present: the instances (G,) int64, and their token
-            rows (G, T) int64. Without any instance one empty group, so that a
-            step without instances still reaches every parameter.
+        Without any instance one empty group, so that a step without instances still reaches every parameter.
         """
         counts = np.asarray(self.counts, np.int64)
         starts = np.cumsum(counts) - counts
-        device = self.coords.device
         found = []
         for count in np.unique(counts).tolist() or [2]:
             members = np.flatnonzero(counts == count)
             rows = starts[members][:, None] + np.arange(count)
-            on_device = [torch.from_numpy(part).to(device, non_blocking=True) for part in (members, rows)]
-            found.append((on_device[0], on_device[1]))
-        return found
+            on_device = (
+                torch.from_numpy(part).to(self.coords.device, non_blocking=True) for part in (members, rows)
+            )
+            chosen, tokens = on_device
+            found.append(
+                TokenGroup(chosen, self.coords[tokens], self.labels[tokens], self.image_index[chosen])
+            )
+        return tuple(found)
+
+    def split(self, size: int) -> list[tuple[list[int], PromptBatch]]:
+        """Cut into batches of at most ``size`` instances of equal token count, each with its place in this one."""
+        counts = np.asarray(self.counts, np.int64)
+        order = np.argsort(counts, kind='stable')
+        cuts = [i for i in range(1, len(order)) if counts[order[i]] != counts[order[i - 1]]]
+        parts = [
+            run[i : i + size].tolist()
+            for run in np.split(order, cuts)
+            for i in range(0, max(len(run), 1), size)
+        ]
+        return [(part, self.take(part)) for part in parts]
+
+    def take(self, members: Sequence[int]) -> PromptBatch:
+        """Return the batch of some instances (at least none), in the given order."""
+        coords, labels = self.coords.split(self.counts), self.labels.split(self.counts)
+        return PromptBatch(
+            coords=torch.cat([self.coords[:0], *(coords[i] for i in members)]),
+            labels=torch.cat([self.labels[:0], *(labels[i] for i in members)]),
+            counts=tuple(self.counts[i] for i in members),
+            image_index=self.image_index[list(members)],
+            num_images=self.num_images,
+            single_clicks=tuple(self.single_clicks[i] for i in members),
+        )
 
     def instances_per_image(self) -> list[int]:
         """Number of instances of each image, in image order."""
@@ -207,8 +304,8 @@ class PromptBatch:
             counts=tuple(len(rows) for rows in labels),
             image_index=self.image_index,
             num_images=self.num_images,
-            lone_points=tuple(
-                was and not now_box for was, now_box in zip(self.lone_points, replace, strict=True)
+            single_clicks=tuple(
+                was and not now_box for was, now_box in zip(self.single_clicks, replace, strict=True)
             ),
         )
 
@@ -229,5 +326,5 @@ class PromptBatch:
             counts=tuple(count + 1 for count in self.counts),
             image_index=self.image_index,
             num_images=self.num_images,
-            lone_points=(False,) * len(self),
+            single_clicks=(False,) * len(self),
         )

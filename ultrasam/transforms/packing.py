@@ -12,6 +12,7 @@ from mmengine.structures import InstanceData
 from torch import Tensor
 
 from ultrasam.errors import ConfigError
+from ultrasam.structures.prompts import TokenisedPrompts
 from ultrasam.transforms.cropped_masks import cropped
 
 
@@ -22,8 +23,8 @@ class PackPromptedInputs(PackDetInputs):
     ``inputs`` is the image (3, H, W), uint8, in the channel order of the
     loader: a view of the loaded pixels, which are not copied, and of which a
     grey image has one channel only; ``data_samples.gt_instances`` holds
-    ``bboxes``, ``labels``, ``masks`` and ``prompts``, a list with one
-    :class:`ultrasam.structures.Prompt` an instance. Instances with ignore flag
+    ``bboxes``, ``labels``, ``masks`` and ``prompts``
+    (:class:`~ultrasam.structures.prompts.TokenisedPrompts`), one an instance. Instances with ignore flag
     1 leave every field.
 
     Args:
@@ -80,7 +81,10 @@ class PackPromptedInputs(PackDetInputs):
         if 'gt_ignore_flags' in results:
             kept = np.flatnonzero(np.asarray(results['gt_ignore_flags']) == 0).tolist()
         instances = packed['data_samples'].gt_instances
-        instances.prompts = [prompts[i] for i in kept]
+        # checked and tokenised here, in a data worker
+        instances.prompts = TokenisedPrompts(
+            (prompts[i] for i in kept), results['img_shape'][:2], str(results.get('img_path', 'an image'))
+        )
         if self.target_sizes is not None:
             instances.mask_targets = targets_of(instances, *self.target_sizes)
         return packed

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import cv2
 import numpy as np
 from mmcv.transforms.base import BaseTransform
-from mmdet.datasets.transforms import FixScaleResize, RandomFlip
-from mmdet.datasets.transforms.transforms import rescale_size
+from mmdet.datasets.transforms import RandomFlip
 from mmdet.registry import TRANSFORMS
 from scipy import ndimage
 
@@ -35,31 +32,6 @@ class ContiguousRandomFlip(RandomFlip):
 def flipped(image: np.ndarray, direction: str) -> np.ndarray:
     """An image mirrored ``'horizontal'``, ``'vertical'`` or ``'diagonal'``, in the order of memory."""
     return np.asarray(cv2.flip(image, _FLIPS[direction]))
-
-
-@TRANSFORMS.register_module()
-class DeferredResize(FixScaleResize):
-    """mmdet's ``FixScaleResize`` that leaves the pixels to ``ResizingPreprocessor``.
-
-    Boxes, masks, ``img_shape`` and ``scale_factor`` are those after the
-    resize; the image stays as it is, and travels to the GPU at that size.
-    Takes the arguments of ``FixScaleResize``; ``keep_ratio`` must be true.
-
-    Raises:
-        ConfigError: it is not, or the scale is missing.
-    """
-
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        if not self.keep_ratio or not self.scale:
-            raise ConfigError('DeferredResize: give scale=(width, height) and keep_ratio=True')
-
-    def _resize_img(self, results: dict) -> None:
-        height, width = results['img'].shape[:2]
-        new_width, new_height = rescale_size((width, height), results['scale'])
-        results['img_shape'] = (new_height, new_width)
-        results['scale_factor'] = (new_width / width, new_height / height)
-        results['keep_ratio'] = True
 
 
 @TRANSFORMS.register_module()

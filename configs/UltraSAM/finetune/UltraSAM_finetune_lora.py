@@ -7,4 +7,4 @@ model = dict(
     backbone=dict(type='LoraImageEncoder', rank=16, alpha=16, dropout=0.1, base_checkpoint=_base_.load_from),
 )
 custom_hooks = [dict(type='AdapterCheckpointHook')]
-optim_wrapper = dict(constructor='TrainableOptimWrapperConstructor', optimizer=dict(lr=1e-4))
+optim_wrapper = dict(optimizer=dict(lr=1e-4))

@@ -11,6 +11,7 @@ model = dict(
     data_preprocessor=dict(pad_size_divisor=256),
     backbone=dict(
         img_size=256,
+        attention='bias',
         # 256 tokens see each other in every layer: a window would save nothing
         arch=dict(
             _delete_=True,
@@ -27,6 +28,5 @@ model = dict(
     point_refinement='keep',
     # trained with clicks between the passes, it has nothing to gain from a second look at the same prompt
     inference_refinements=0,
-    prompt_sampling='interactive',
-    interactive=dict(rounds=2),
+    training_procedure=dict(type='CorrectiveClicks', rounds=2),
 )

@@ -10,7 +10,8 @@ model = dict(
         bgr_to_rgb=True,
         pad_size_divisor=1024,
     ),
-    backbone=dict(type='SamImageEncoder', arch='base', img_size=1024),
+    # attention without whole maps: training keeps a quarter of the memory of a layer over the whole image
+    backbone=dict(type='SamImageEncoder', arch='base', img_size=1024, attention='augmented'),
     prompt_encoder=dict(type='SamPromptEncoder', img_size=1024),
     decoder=dict(type='SamTwoWayTransformer', mlp_skip='doubled'),
     bbox_head=dict(

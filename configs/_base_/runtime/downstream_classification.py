@@ -8,7 +8,7 @@ custom_imports = dict(
         'ultrasam.datasets.class_lists',
         'ultrasam.evaluation.classification_metric',
         'ultrasam.hooks.classes',
-        'ultrasam.models.classification_model',
+        'ultrasam.openmmlab.models.classification_model',
     ]
 )
 default_scope = 'mmpretrain'

@@ -7,7 +7,7 @@ custom_imports = dict(
         'ultrasam.registry',
         'ultrasam.evaluation.object_label_metric',
         'ultrasam.hooks.classes',
-        'ultrasam.models.prompted_classifier',
+        'ultrasam.openmmlab.models.prompted_classifier',
     ]
 )
 default_hooks = dict(

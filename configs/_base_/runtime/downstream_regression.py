@@ -7,8 +7,8 @@ custom_imports = dict(
         'ultrasam.registry',
         'ultrasam.datasets.value_lists',
         'ultrasam.evaluation.regression_metric',
-        'ultrasam.models.classification_model',
-        'ultrasam.models.regression_head',
+        'ultrasam.openmmlab.models.classification_model',
+        'ultrasam.openmmlab.models.regression_head',
     ]
 )
 default_hooks = dict(checkpoint=dict(save_best='regression/mae', rule='less'))

@@ -6,8 +6,7 @@ custom_imports = dict(
     imports=[
         'ultrasam.registry',
         'ultrasam.hooks.classes',
-        'ultrasam.models.feature_encoders',
-        'ultrasam.models.feature_pyramid',
+        'ultrasam.openmmlab.models.feature_encoders',
     ]
 )
 default_hooks = dict(

@@ -7,7 +7,6 @@ test_cfg = dict(type='TestLoop')
 
 optim_wrapper = dict(
     type='FiniteOptimWrapper',
-    constructor='TrainableOptimWrapperConstructor',
     optimizer=dict(type='AdamW', lr=1e-4, weight_decay=1e-4),
     clip_grad=dict(max_norm=0.1, norm_type=2),
 )

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 
+from tests.golden import trained
 from tests.models.test_properties import TINY, tiny_model
 from ultrasam.checkpoints.export import export_checkpoint
 
@@ -23,8 +24,9 @@ TINY_1024 = {
 def save_tiny(path: Path, *, refine: bool = True, note: dict[str, Any] | None = None, **overrides) -> Path:
     """A checkpoint of a tiny model, whose mask logits are large enough to tell masks apart."""
     model = tiny_model(refine=refine, **overrides)
-    for parameter in model.bbox_head.parameters():
-        parameter.data.mul_(1.5)
+    for name, parameter in trained(model).items():
+        if name.startswith('bbox_head.'):
+            parameter.data.mul_(1.5)
     note = dict(licence='Apache-2.0', point_refinement='keep') | (note or {})
     torch.save(dict(meta=dict(ultrasam=note), state_dict=model.state_dict()), path)
     return path

@@ -11,7 +11,6 @@ import torch
 
 from ultrasam.checkpoints.export.onnx_files import decoder, write_graph
 from ultrasam.checkpoints.export.source import open_source
-from ultrasam.models.mask_head import ALL_MASKS
 from ultrasam.structures import Prompt, PromptBatch
 
 INPUTS = ('image_embeddings', 'point_coords', 'point_labels', 'mask_input', 'has_mask_input', 'orig_im_size')
@@ -80,11 +79,10 @@ def model_answer(model, embedding, *, points=(), labels=(), box=None, mask=None)
         point_labels=np.asarray(labels, int),
         box=None if box is None else np.asarray(box, np.float32) + 0.5,
     )
-    logits, iou = model.decode(
+    logits, iou, _ = model.decode(
         torch.as_tensor(embedding),
         PromptBatch.from_prompts([[prompt]]),
-        mask_prompt=None if mask is None else torch.as_tensor(mask, dtype=torch.float32)[None],
-        candidates=ALL_MASKS,
+        None if mask is None else torch.as_tensor(mask, dtype=torch.float32)[None],
     )
     return logits[0].numpy(), iou[0].numpy()
 

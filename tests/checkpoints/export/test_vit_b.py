@@ -88,7 +88,7 @@ def test_recorded_outputs_of_the_published_model(labelling, all_masks, variant):
         else dict(points=prompt.points - 0.5, labels=prompt.point_labels)
     )
     first = run(all_masks, **decoder_inputs(embedding, **given))['low_res_masks'][:, 0]
-    if prompt.is_lone_point:
+    if prompt.is_single_click:
         masks = masks_at_image_size(
             torch.from_numpy(first),
             input_size=1024,

@@ -165,6 +165,7 @@ def transformers_config(source: ExportSource, state: Mapping[str, Tensor]) -> di
     known, arch = source.description, source.description.arch
     width = state['prompt_encoder.no_mask_embed.weight'].shape[1]
     map_size = known.img_size // known.patch_size
+    layers: Any = source.model.decoder.layers
     return {
         'architectures': ['SamModel'],
         'model_type': 'sam',
@@ -195,8 +196,8 @@ def transformers_config(source: ExportSource, state: Mapping[str, Tensor]) -> di
         'mask_decoder_config': {
             'hidden_size': width,
             'mlp_dim': state['mask_decoder.transformer.layers.0.mlp.lin1.weight'].shape[0],
-            'num_hidden_layers': len(source.model.decoder.layers),
-            'num_attention_heads': source.model.decoder.layers[0].self_attn.num_heads,
+            'num_hidden_layers': len(layers),
+            'num_attention_heads': layers[0].self_attn.num_heads,
             'iou_head_hidden_dim': state['mask_decoder.iou_prediction_head.proj_in.weight'].shape[0],
             'layer_norm_eps': 1e-5,
         },

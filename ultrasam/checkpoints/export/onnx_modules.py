@@ -9,9 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ultrasam.models import UltraSam
-from ultrasam.models.mask_head import ALL_MASKS, NUM_MASKS
-from ultrasam.models.preprocessing import MinMaxPreprocessor, min_max
+from ultrasam.models.mask_decoder import NUM_MASKS
+from ultrasam.openmmlab.models import UltraSamDetector as UltraSam
+from ultrasam.openmmlab.models.preprocessing import MinMaxPreprocessor, min_max
 from ultrasam.structures.prompts import BOX_TOP_LEFT, NEGATIVE_POINT, NOT_A_POINT, NUM_LABELS
 
 # labels of segment-anything: 0 and 1 are clicks, 2 and 3 the corners of a box, -1 stands for no place
@@ -37,7 +37,7 @@ class PlainEncoder(nn.Module):
 
     def forward(self, input_image: Tensor) -> Tensor:
         """Encode (1, 3, S, S), float32, RGB, normalised, zero-padded: (1, C, S / patch, S / patch)."""
-        return self.backbone(input_image)[0]
+        return self.backbone(input_image)
 
 
 class PixelEncoder(nn.Module):
@@ -51,7 +51,7 @@ class PixelEncoder(nn.Module):
         super().__init__()
         self.backbone = model.backbone
         self.size = model.prompt_encoder.img_size
-        self.preprocessor = model.data_preprocessor
+        self.preprocessor: Any = model.data_preprocessor
 
     def forward(self, input_image: Tensor) -> Tensor:
         """Encode pixels.
@@ -67,7 +67,7 @@ class PixelEncoder(nn.Module):
         height, width = image.shape[1], image.shape[2]
         padded = F.pad(image, (0, self.size - width, 0, self.size - height))
         # the shape is written out, so that the rest of the graph is static
-        return self.backbone(padded.reshape(1, 3, self.size, self.size))[0]
+        return self.backbone(padded.reshape(1, 3, self.size, self.size))
 
     def normalised(self, image: Tensor) -> Tensor:
         """An image (3, H, W), RGB, as the model wants it."""
@@ -94,8 +94,7 @@ class PromptDecoder(nn.Module):
     ) -> None:
         super().__init__()
         self.prompt_encoder = model.prompt_encoder
-        self.decoder = model.decoder
-        self.bbox_head = model.bbox_head
+        self.mask_decoder = model.bbox_head
         self.single_mask = single_mask
         self.drop_padding_beside_box = drop_padding_beside_box
         self.size = model.prompt_encoder.img_size
@@ -141,9 +140,9 @@ class PromptDecoder(nn.Module):
         # the centre of the first pixel is (0, 0) outside and (0.5, 0.5) inside
         coords = coords + 0.5
         tokens = self.prompt_encoder.tokens(coords, rows)
-        image = embedding + self.dense(coords, rows, mask, has_mask)
-        decoded = self.decoder(tokens, image, self.prompt_encoder.dense_positions())
-        return self.bbox_head(*decoded, candidates=ALL_MASKS)
+        dense = self.dense(coords, rows, mask, has_mask)
+        decoded = self.mask_decoder(embedding, self.prompt_encoder.dense_positions(), tokens, dense)
+        return decoded.logits, decoded.iou
 
     def dense(self, coords: Tensor, rows: Tensor, mask: Tensor, has_mask: Tensor) -> Tensor:
         """What is added to the embedding: that of the mask prompt if there is one, else that of the prompts."""

@@ -18,8 +18,7 @@ import ultrasam.registry  # noqa: F401
 from ultrasam.checkpoints import load_checkpoint_file, load_strict, state_dict_of
 from ultrasam.checkpoints.describe import ModelDescription, describe
 from ultrasam.hashing import file_sha256
-from ultrasam.models import UltraSam
-from ultrasam.models.mask_head import ALL_MASKS
+from ultrasam.openmmlab.models import UltraSamDetector as UltraSam
 from ultrasam.structures import Prompt, PromptBatch
 
 
@@ -81,7 +80,7 @@ def single_skip_model(model: UltraSam, state_dict: Mapping[str, Tensor]) -> Ultr
     """A copy of a model whose decoder has the single skip, with the given weights."""
     twin = copy.deepcopy(model)
     with DefaultScope.overwrite_default_scope('mmdet'):
-        twin.decoder = MODELS.build(dict(type='SamTwoWayTransformer', mlp_skip='single'))
+        twin.bbox_head.transformer = MODELS.build(dict(type='SamTwoWayTransformer', mlp_skip='single'))
     twin.load_state_dict(state_dict, strict=True)
     return twin.eval()
 
@@ -106,8 +105,7 @@ def largest_difference(a: UltraSam, b: UltraSam) -> dict[str, float]:
     ]
     batch = PromptBatch.from_prompts([prompts])
     embedding = torch.randn(1, 256, encoder.map_size, encoder.map_size, generator=random)
-    answers = [model.decode(embedding, batch, mask_prompt=None, candidates=ALL_MASKS) for model in (a, b)]
-    (logits, iou), (other_logits, other_iou) = answers
+    (logits, iou, _), (other_logits, other_iou, _) = (model.decode(embedding, batch) for model in (a, b))
     return {
         'mask_logits': float((logits - other_logits).abs().max()),
         'predicted_iou': float((iou - other_iou).abs().max()),

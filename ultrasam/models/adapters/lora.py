@@ -14,23 +14,15 @@ The adapted layer computes ``W x + b + (alpha / rank) up(down(x))``, so an encod
 
 from __future__ import annotations
 
-import copy
 import math
-from collections.abc import MutableMapping, Sequence
-from pathlib import Path
+from collections.abc import Collection, MutableMapping, Sequence
 from typing import Any
 
-import torch
-from mmdet.registry import MODELS
-from mmengine.model import BaseModule
 from torch import Tensor, nn
 
-from ultrasam.checkpoints import load_checkpoint_file, load_strict, state_dict_of
 from ultrasam.errors import CheckpointError, ConfigError
 from ultrasam.models.adapters.loading import all_or_none, base_fingerprint, complete
 from ultrasam.models.image_encoder import SamImageEncoder
-
-_DETECTOR_PREFIX = 'backbone.'
 
 
 class LoraLinear(nn.Module):
@@ -58,17 +50,8 @@ class LoraLinear(nn.Module):
         """Map x (..., in_features) to (..., out_features), float."""
         return self.original_layer(x) + self.scale * self.lora_up(self.lora_down(self.lora_dropout(x)))
 
-    @torch.no_grad()
-    def merge(self) -> nn.Linear:
-        """A plain linear layer that computes the same."""
-        merged = copy.deepcopy(self.original_layer)
-        update = self.lora_up.weight.double() @ self.lora_down.weight.double()
-        merged.weight.copy_(merged.weight.double() + self.scale * update)
-        return merged.requires_grad_(True)
 
-
-@MODELS.register_module()
-class LoraImageEncoder(BaseModule):
+class LoraImageEncoder(nn.Module):
     """The image encoder of SAM with LoRA: the encoder is frozen, the updates are trained.
 
     An adapted encoder means nothing without its base. A checkpoint of adapters is accepted only by an encoder that
@@ -81,14 +64,10 @@ class LoraImageEncoder(BaseModule):
         dropout: dropout of the updates in training.
         targets: ends of the names of the linear layers to adapt, such as ``'qkv'``, ``'proj'`` or
             ``'ffn.layers.1'``.
-        base_checkpoint: file of the base, read on construction: a detector (names under ``backbone.``) or an encoder
-            alone; None if the base comes with a checkpoint that is loaded later.
-        init_cfg: initialisation config of MMEngine.
         **encoder: arguments of :class:`SamImageEncoder`.
 
     Raises:
         ConfigError: a rank or scale that is not positive, or a target that no linear layer has.
-        CheckpointError: the base cannot be read or does not fit.
     """
 
     def __init__(
@@ -98,11 +77,9 @@ class LoraImageEncoder(BaseModule):
         alpha: float = 16,
         dropout: float = 0.1,
         targets: Sequence[str] = ('qkv',),
-        base_checkpoint: str | Path | None = None,
-        init_cfg: dict | list[dict] | None = None,
         **encoder: Any,
     ) -> None:
-        super().__init__(init_cfg=init_cfg)
+        super().__init__()
         if rank < 1 or alpha <= 0:
             raise ConfigError(f'LoRA of rank {rank} and alpha {alpha}: both are positive')
         self.rank, self.alpha, self.targets = rank, alpha, tuple(targets)
@@ -117,8 +94,6 @@ class LoraImageEncoder(BaseModule):
         self.has_base = False
         self.awaits_adapters = False
         self._register_state_dict_hook(_use_plain_names)
-        if base_checkpoint is not None:
-            self.load_base(base_checkpoint)
 
     def _wrap(self, dropout: float) -> None:
         for target in self.targets:
@@ -141,6 +116,11 @@ class LoraImageEncoder(BaseModule):
     def img_size(self) -> int:
         """Side of the square, padded input in pixels."""
         return self.module.img_size
+
+    @property
+    def embed_dims(self) -> int:
+        """Width of the tokens."""
+        return self.module.embed_dims
 
     @property
     def out_channels(self) -> int:
@@ -166,28 +146,6 @@ class LoraImageEncoder(BaseModule):
     def fingerprint(self) -> str:
         """Checksum of the base, see :func:`~ultrasam.models.adapters.base_fingerprint`."""
         return base_fingerprint(self.base_state_dict())
-
-    def load_base(self, path: str | Path) -> None:
-        """Read the base from a checkpoint of a detector or of an encoder.
-
-        Raises:
-            CheckpointError: the file is missing or unsafe, or does not hold exactly this encoder.
-        """
-        weights = state_dict_of(load_checkpoint_file(path), path)
-        if any(name.startswith(_DETECTOR_PREFIX) for name in weights):
-            weights = type(weights)(
-                (name.removeprefix(_DETECTOR_PREFIX), tensor)
-                for name, tensor in weights.items()
-                if name.startswith(_DETECTOR_PREFIX)
-            )
-        if any(name not in weights for name in self.base_names):
-            raise CheckpointError(
-                f'{path}: is no base for this encoder: it lacks '
-                f'{sum(name not in weights for name in self.base_names)} of its {len(self.base_names)} tensors; give '
-                'the file of a complete model of the same architecture'
-            )
-        # an encoder without a neck has no use for that of the file
-        load_strict(self, weights, source=path, allow_unexpected=(r'channel_reduction\..*',))
 
     def _load_from_state_dict(
         self, state_dict: MutableMapping[str, Tensor], prefix: str, *args: Any, **kwargs: Any
@@ -217,11 +175,26 @@ class LoraImageEncoder(BaseModule):
                 'adapters were trained on (model.backbone.base_checkpoint), or load that model first'
             )
 
-    def forward(self, x: Tensor) -> tuple[Tensor]:
-        """Encode images, as :meth:`SamImageEncoder.forward` does.
+    def forward(self, x: Tensor) -> Tensor:
+        """Encode images, see :meth:`SamImageEncoder.forward`; raises as :meth:`check_ready`."""
+        self.check_ready()
+        return self.module(x)
+
+    def forward_with_tokens(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """See :meth:`SamImageEncoder.forward_with_tokens`; raises as :meth:`check_ready`."""
+        self.check_ready()
+        return self.module.forward_with_tokens(x)
+
+    def forward_intermediates(self, x: Tensor, indices: Collection[int]) -> tuple[Tensor, ...]:
+        """See :meth:`SamImageEncoder.forward_intermediates`; raises as :meth:`check_ready`."""
+        self.check_ready()
+        return self.module.forward_intermediates(x, indices)
+
+    def check_ready(self) -> None:
+        """Check that there is something to encode with.
 
         Raises:
-            CheckpointError: the base was never loaded; or it was, the adapters were not, and this is no training.
+            CheckpointError: The base was never loaded; or it was, the adapters were not, and this is not training.
         """
         self._require_base('it was given an image')
         self.awaits_adapters &= not self.training
@@ -230,21 +203,6 @@ class LoraImageEncoder(BaseModule):
                 'the encoder with LoRA has its base, but neither loaded nor trained adapters: load a checkpoint of '
                 'them, or evaluate the base with a config without LoRA'
             )
-        return self.module(x)
-
-    def merge(self) -> SamImageEncoder:
-        """A plain encoder that computes the same, all of it trainable.
-
-        Raises:
-            CheckpointError: the base was never loaded.
-        """
-        self._require_base('it was to be merged')
-        merged = copy.deepcopy(self.module)
-        for name, layer in self.module.named_modules():
-            if isinstance(layer, LoraLinear):
-                parent, _, child = name.rpartition('.')
-                setattr(merged.get_submodule(parent), child, layer.merge())
-        return merged.requires_grad_(True)
 
 
 def _use_plain_names(

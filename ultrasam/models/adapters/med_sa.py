@@ -6,11 +6,10 @@ Names in a state dict: those of the plain encoder, and in each layer ``space_ada
 
 from __future__ import annotations
 
-from collections.abc import MutableMapping
+from collections.abc import Collection, MutableMapping
 from functools import partial
 from typing import Any
 
-from mmdet.registry import MODELS
 from torch import Tensor, nn
 
 from ultrasam.errors import CheckpointError, ConfigError
@@ -59,7 +58,6 @@ class MedSaLayer(EncoderLayer):
         return x + self.ffn(normalised) + self.adapter_scale * self.mlp_adapter(normalised)
 
 
-@MODELS.register_module()
 class MedSaImageEncoder(SamImageEncoder):
     """The image encoder of SAM with Medical SAM adapters. The default values are the published ones.
 
@@ -128,11 +126,11 @@ class MedSaImageEncoder(SamImageEncoder):
             complete(state_dict, {name: own[name] for name in self.adapter_names}, prefix)
         super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
 
-    def forward(self, x: Tensor) -> tuple[Tensor]:
-        """Encode images, as :meth:`SamImageEncoder.forward` does.
+    def forward_intermediates(self, x: Tensor, indices: Collection[int]) -> tuple[Tensor, ...]:
+        """Return tokens, as :meth:`SamImageEncoder.forward_intermediates` does.
 
         Raises:
-            CheckpointError: a checkpoint without adapters was loaded, and this is no training.
+            CheckpointError: A checkpoint without adapters was loaded, and this is not training.
         """
         self.awaits_adapters &= not self.training
         if self.awaits_adapters:
@@ -140,4 +138,4 @@ class MedSaImageEncoder(SamImageEncoder):
                 'the checkpoint holds the encoder but none of its Medical SAM adapters, which would stay random: '
                 'load one that has them, or evaluate it with a config without adapters'
             )
-        return super().forward(x)
+        return super().forward_intermediates(x, indices)

@@ -23,6 +23,9 @@ class ModelInfo:
         refinements: Passes after the first at inference.
         point_refinement: Prompt of the refining passes for a single click: ``'predicted_box'``, the box of its first
             mask, as published, or ``'keep'``, the click.
+        mask_choice: Which mask answers: ``'best_candidate'`` of three by predicted IoU, as published;
+            ``'segment_anything'``, that for a single click and the single mask for any other prompt; ``'single'``, the
+            single mask. More passes than one end with the best candidate.
         key: Digest of the encoder weights, their precision and the preprocessing; equal keys give equal embeddings.
         class_names: Names of the classes of a prompted classifier; none for a model that gives masks alone.
     """
@@ -32,6 +35,7 @@ class ModelInfo:
     refinements: int
     point_refinement: str
     key: str
+    mask_choice: str = 'best_candidate'
     class_names: tuple[str, ...] = ()
 
 

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from ultrasam.checkpoints.describe import class_names_of_file, note_of
 from ultrasam.errors import ConfigError
-from ultrasam.models import PromptedClassifier, UltraSam
+from ultrasam.models import ImageEmbedding
+from ultrasam.openmmlab.models import PromptedClassifierDetector, UltraSamDetector
 
 _logger = logging.getLogger(__name__)
 _LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 
 
 def class_names(
-    model: UltraSam, meta: Mapping[str, Any] | None, config: Mapping[str, Any] | None, source: str
+    model: UltraSamDetector, meta: Mapping[str, Any] | None, config: Mapping[str, Any] | None, source: str
 ) -> tuple[str, ...]:
     """Names of the classes of a model, in the order of its scores.
 
@@ -37,7 +39,7 @@ def class_names(
         CheckpointError: a class head without weights.
         ConfigError: a config whose data have another number of classes.
     """
-    if not isinstance(model, PromptedClassifier):
+    if not isinstance(model, PromptedClassifierDetector):
         return ()
     model.bbox_head.check_trained()
     count = model.bbox_head.num_classes
@@ -58,18 +60,35 @@ def class_names(
     return names or tuple(f'class {index}' for index in range(count))
 
 
-@contextlib.contextmanager
-def noting_scores(model: UltraSam) -> Iterator[Callable[[], Tensor | None]]:
-    """Note the classes of the prompts that are decoded meanwhile.
+def packed(embedding: Tensor | ImageEmbedding) -> Tensor:
+    """Join what a model keeps of images to one map (B, C', h, w), float32, as caches hold it.
 
-    Yields:
-        Call it for the probabilities (M, C), float32, after the last pass; None of a model without classes.
+    The mean tokens of a model with classes fill further channels row by row, then zeros.
     """
-    if not isinstance(model, PromptedClassifier):
-        yield lambda: None
-        return
-    with model.noting_classes() as passes:
-        yield lambda: model.bbox_head.class_scores(passes[-1])
+    if isinstance(embedding, Tensor):
+        return embedding.float()
+    features, mean = embedding.features.float(), embedding.token_mean.float()
+    height, width = features.shape[-2:]
+    padded = F.pad(mean, (0, -mean.shape[1] % (height * width)))
+    return torch.cat([features, padded.unflatten(1, (-1, height, width))], 1)
+
+
+def unpacked(model: UltraSamDetector, embedding: Tensor) -> Tensor | ImageEmbedding:
+    """Undo :func:`packed` for a model.
+
+    Raises:
+        ConfigError: An embedding of another number of channels, such as that of a model without classes.
+    """
+    if not isinstance(model, PromptedClassifierDetector):
+        return embedding
+    channels, dims = model.backbone.out_channels, model.bbox_head.image_dims
+    expected = channels + -(-dims // (embedding.shape[-2] * embedding.shape[-1]))
+    if embedding.shape[1] != expected:
+        raise ConfigError(
+            f'an embedding of {embedding.shape[1]} channels, this model has {expected}: encode the image with the '
+            'model that answers, and give it a folder of its own for embeddings'
+        )
+    return ImageEmbedding(embedding[:, :channels], embedding[:, channels:].flatten(1)[:, :dims])
 
 
 def _names_of_config(config: Mapping[str, Any]) -> tuple[str, ...]:

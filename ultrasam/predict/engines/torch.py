@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -21,10 +20,9 @@ from ultrasam.checkpoints import load_checkpoint_file, load_strict, state_dict_o
 from ultrasam.checkpoints.describe import describe
 from ultrasam.checkpoints.notes import note_of_model
 from ultrasam.errors import ConfigError
-from ultrasam.models import UltraSam
-from ultrasam.models.mask_head import ALL_MASKS
+from ultrasam.openmmlab.models import UltraSamDetector
 from ultrasam.predict.engines.base import Decoded, ModelInfo
-from ultrasam.predict.engines.classes import class_names, noting_scores
+from ultrasam.predict.engines.classes import class_names, packed, unpacked
 from ultrasam.structures.prompts import NOT_A_POINT, PromptBatch
 
 # Not measured: a bound on how long the first frame of a batch waits for the last.
@@ -75,7 +73,7 @@ class TorchEngine:
             model = MODELS.build(settings)
         load_strict(model, state_dict, source=str(weights))
         names = class_names(model, checkpoint.get('meta'), whole, str(config or weights))
-        self.model: UltraSam = model.to(self.device).eval()
+        self.model: Any = model.to(self.device).eval()
         # the preprocessor keeps a device of its own
         self.model.data_preprocessor.to(self.device)
         self.info = ModelInfo(
@@ -83,6 +81,7 @@ class TorchEngine:
             mask_size=model.prompt_encoder.mask_prompt_size,
             refinements=model.inference_refinements,
             point_refinement=model.point_refinement,
+            mask_choice=model.mask_choice,
             key=_encoder_key(model, self.bfloat16),
             class_names=names,
         )
@@ -90,7 +89,6 @@ class TorchEngine:
         # one image shows how much memory it takes; on a CPU a batch only delays the first mask
         self.batch_size = 1
         self._is_to_be_measured = self.device.type == 'cuda'
-        self._lock = threading.Lock()
 
     @torch.no_grad()
     def encode(self, images: Sequence[np.ndarray]) -> list[np.ndarray]:
@@ -99,9 +97,9 @@ class TorchEngine:
         inputs = [
             torch.from_numpy(np.ascontiguousarray(image[..., ::-1].transpose(2, 0, 1))) for image in images
         ]
-        with self._lock, self._measuring_memory(), self._autocast():
+        with self._measuring_memory(), self._autocast():
             data = self.model.data_preprocessor(dict(inputs=inputs), False)
-            return list(self.model.extract_feat(data['inputs']).float().cpu().numpy())
+            return list(packed(self.model.extract_feat(data['inputs'])).cpu().numpy())
 
     @torch.no_grad()
     def decode(
@@ -110,13 +108,17 @@ class TorchEngine:
         """Decode prompts; see :meth:`ultrasam.predict.engines.base.Engine.decode`."""
         batch = self._prompt_batch(coords, labels)
         masks = None if mask_logits is None else torch.from_numpy(mask_logits).to(self.device)
-        image = torch.from_numpy(embedding)[None].to(self.device)
-        with self._lock, self._autocast(), noting_scores(self.model) as class_scores:
-            logits, iou = self.model.decode(image, batch, mask_prompt=masks, candidates=ALL_MASKS)
-            classes = class_scores()
+        image = unpacked(self.model, torch.from_numpy(embedding)[None].to(self.device))
+        with self._autocast():
+            answer = self.model.decode(image, batch, masks)
+            classes = (
+                None
+                if answer.class_logits is None
+                else self.model.bbox_head.class_scores(answer.class_logits)
+            )
         return Decoded(
-            logits=logits.float().cpu().numpy(),
-            iou=iou.float().cpu().numpy(),
+            logits=answer.logits.float().cpu().numpy(),
+            iou=answer.iou.float().cpu().numpy(),
             class_scores=None if classes is None else classes.float().cpu().numpy(),
         )
 
@@ -130,7 +132,7 @@ class TorchEngine:
             counts=(tokens,) * count,
             image_index=torch.zeros(count, dtype=torch.long, device=self.device),
             num_images=1,
-            lone_points=(False,) * count,
+            single_clicks=(False,) * count,
         )
 
     def _autocast(self) -> contextlib.AbstractContextManager:
@@ -185,7 +187,7 @@ def choose_device(device: str | None = None) -> torch.device:
     return torch.device(device)
 
 
-def _encoder_key(model: UltraSam, bfloat16: bool) -> str:
+def _encoder_key(model: UltraSamDetector, bfloat16: bool) -> str:
     """Return a digest of all that decides about an embedding."""
     key = hashlib.sha256()
     # an encoder of equal weights: a prompted classifier keeps more of it, and precision or padding may differ

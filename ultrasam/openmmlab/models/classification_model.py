@@ -10,7 +10,11 @@ from mmpretrain.models import ImageClassifier, VisionTransformer
 from mmpretrain.registry import MODELS
 from torch import Tensor
 
-from ultrasam.models.feature_encoders import LoraFeatureEncoder, MedSaFeatureEncoder, SamFeatureEncoder
+from ultrasam.openmmlab.models.feature_encoders import (
+    LoraFeatureEncoder,
+    MedSaFeatureEncoder,
+    SamFeatureEncoder,
+)
 
 for _encoder in (SamFeatureEncoder, LoraFeatureEncoder, MedSaFeatureEncoder):
     MODELS.register_module(module=_encoder, force=True)

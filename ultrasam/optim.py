@@ -9,8 +9,8 @@ from typing import Any
 
 import torch
 from mmengine.device import get_device
-from mmengine.optim import AmpOptimWrapper, OptimWrapper
-from mmengine.registry import OPTIM_WRAPPERS
+from mmengine.optim import AmpOptimWrapper, DefaultOptimWrapperConstructor, OptimWrapper
+from mmengine.registry import OPTIM_WRAPPER_CONSTRUCTORS, OPTIM_WRAPPERS
 from torch import Tensor, nn
 
 from ultrasam.errors import ConfigError, TrainingError
@@ -194,3 +194,23 @@ class Float16OptimWrapper(FiniteSteps, AmpOptimWrapper):
         # the scaler skips such a step by itself; with the smallest scale that is no longer an accident
         if self.loss_scaler.get_scale() < before <= 1:
             self._spoiled = 'gradient'
+
+
+@OPTIM_WRAPPER_CONSTRUCTORS.register_module()
+class TrainableOptimWrapperConstructor(DefaultOptimWrapperConstructor):
+    """Gives the optimizer the parameters that want a gradient, and no others; MMEngine's own gives it all of them."""
+
+    def __call__(self, model: nn.Module) -> OptimWrapper:
+        """Build the optimizer of a model.
+
+        Raises:
+            ConfigError: Every parameter is frozen.
+        """
+        wrapper: OptimWrapper = super().__call__(model)
+        groups = wrapper.optimizer.param_groups
+        for group in groups:
+            group['params'] = [parameter for parameter in group['params'] if parameter.requires_grad]
+        groups[:] = [group for group in groups if group['params']]
+        if not groups:
+            raise ConfigError('every parameter of the model is frozen: there is nothing to train')
+        return wrapper

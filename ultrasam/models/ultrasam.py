@@ -125,7 +125,7 @@ class UltraSam(PublishedNames):
                 dense,
             )
             answers.append(self.answer(decoded, embedding, group.image_index))
-        return _joined(answers, torch.cat([group.members for group in prompts.groups]))
+        return joined(answers, torch.cat([group.members for group in prompts.groups]))
 
     def forward(
         self,
@@ -188,7 +188,7 @@ class UltraSam(PublishedNames):
                 answer = answer._replace(logits=answer.logits[:, MULTI_MASK], iou=answer.iou[:, MULTI_MASK])
             answers.append(answer)
             order += members
-        return _joined(answers, torch.tensor(order, dtype=torch.long))
+        return joined(answers, torch.tensor(order, dtype=torch.long))
 
     def features(self, embedding: Any) -> Tensor:
         """Return the map (B, C, h, w) of an embedding."""
@@ -236,7 +236,7 @@ def pick(candidates: Tensor, chosen: Tensor) -> Tensor:
     return candidates.gather(1, index.expand(-1, 1, *candidates.shape[2:]))
 
 
-def _joined(answers: Sequence[Answer], order: Tensor) -> Answer:
+def joined(answers: Sequence[Answer], order: Tensor) -> Answer:
     """Join answers for instances, given in the order ``order`` (M,), into one in the order of the batch."""
     if len(answers) == 1:
         return answers[0]

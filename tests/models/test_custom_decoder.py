@@ -15,7 +15,7 @@ from ultrasam.checkpoints.describe import describe
 from ultrasam.errors import CheckpointError
 from ultrasam.structures import Prompt, PromptBatch
 
-DECODER = '''
+DECODER = """
 from mmdet.registry import MODELS
 from torch import nn
 
@@ -27,7 +27,7 @@ class MeanDecoder(nn.Module):
     def forward(self, tokens, image, image_pe):
         tokens = tokens + self.mix(image.mean((2, 3)))[:, None]
         return tokens, image + tokens.mean(1)[:, :, None, None]
-'''
+"""
 
 
 @pytest.fixture
@@ -67,9 +67,7 @@ def test_hooks_of_every_module_fire():
     silent = {
         name
         for name, module in model.model.named_modules()
-        if name not in called
-        and not name.startswith(losses)
-        and not isinstance(module, torch.nn.ModuleList)
+        if name not in called and not name.startswith(losses) and not isinstance(module, torch.nn.ModuleList)
     }
     read_by_name = {name for name in silent if name.endswith('.attn') or name.endswith('label_embedding')}
     assert silent - read_by_name == set()
@@ -82,7 +80,9 @@ def entered(call) -> tuple[set[str], set[tuple[str, str]]]:
     def note(frame, event, _arg):
         name = frame.f_code.co_filename
         if event == 'call' and name.startswith(f'{ROOT}/ultrasam/'):
-            found.add((name, frame.f_code.co_qualname if sys.version_info >= (3, 11) else frame.f_code.co_name))
+            found.add(
+                (name, frame.f_code.co_qualname if sys.version_info >= (3, 11) else frame.f_code.co_name)
+            )
 
     sys.setprofile(note)
     try:

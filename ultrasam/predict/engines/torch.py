@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,9 @@ from ultrasam.checkpoints import load_checkpoint_file, load_strict, state_dict_o
 from ultrasam.checkpoints.describe import describe
 from ultrasam.checkpoints.notes import note_of_model
 from ultrasam.errors import ConfigError
+from ultrasam.models import Answer
 from ultrasam.openmmlab.models import UltraSamDetector
+from ultrasam.predict.engines.absorbed_decoder import AbsorbedDecoder
 from ultrasam.predict.engines.base import Decoded, ModelInfo
 from ultrasam.predict.engines.classes import class_names, packed, unpacked
 from ultrasam.structures.prompts import NOT_A_POINT, PromptBatch
@@ -86,6 +88,7 @@ class TorchEngine:
             class_names=names,
         )
         self.source = weights
+        self._decode = _decode_of(self.model, absorbs=self.device.type == 'cpu' and not self.bfloat16)
         # one image shows how much memory it takes; on a CPU a batch only delays the first mask
         self.batch_size = 1
         self._is_to_be_measured = self.device.type == 'cuda'
@@ -110,7 +113,7 @@ class TorchEngine:
         masks = None if mask_logits is None else torch.from_numpy(mask_logits).to(self.device)
         image = unpacked(self.model, torch.from_numpy(embedding)[None].to(self.device))
         with self._autocast():
-            answer = self.model.decode(image, batch, masks)
+            answer = self._decode(image, batch, masks)
             classes = (
                 None
                 if answer.class_logits is None
@@ -185,6 +188,14 @@ def choose_device(device: str | None = None) -> torch.device:
         usable += [f'cuda:{i}' for i in range(1, gpus)]
         raise ConfigError(f'no device {device!r} on this machine: use one of {", ".join(usable)}')
     return torch.device(device)
+
+
+def _decode_of(model: UltraSamDetector, *, absorbs: bool) -> Callable[..., Answer]:
+    """Return what decodes: on a CPU the absorbed decoder, unless the decoder is somebody else's."""
+    if absorbs:
+        with contextlib.suppress(ConfigError):
+            return AbsorbedDecoder(model.model).decode
+    return model.decode
 
 
 def _encoder_key(model: UltraSamDetector, bfloat16: bool) -> str:

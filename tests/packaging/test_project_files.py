@@ -235,7 +235,7 @@ def test_the_operators_of_mmcv_are_those_of_torchvision_or_say_how_to_compile():
     assert len(ops.nms(pair, order, iou_threshold=0.3, offset=0)) == 2
     assert len(ops.nms(pair, order, iou_threshold=0.3, offset=1)) == 1
     with pytest.raises(
-        RuntimeError, match=r"mmcv's operator 'ms_deform_attn_forward' is not compiled .* make ops"
+        RuntimeError, match=r"mmcv's operator 'ms_deform_attn_forward' is not compiled .*make ops"
     ):
         ops.ms_deform_attn_forward(boxes)
     with pytest.raises(AttributeError):

@@ -62,7 +62,7 @@ def test_ignored_instances_leave_every_field():
 def test_no_instance():
     truth = PackPromptedInputs()(results_of(0))['data_samples'].gt_instances
     assert len(truth) == 0
-    assert truth.prompts == []
+    assert len(truth.prompts) == 0
 
 
 def test_prompts_survive_indexing():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -158,8 +158,8 @@ class _Listener:
     def __exit__(self, *exc_info: object) -> None:
         self._handle.remove()
 
-    def _keep(self, module: nn.Module, inputs: Any, output: Sequence[Tensor]) -> None:
-        self._output = output[0]
+    def _keep(self, module: nn.Module, inputs: Any, output: Tensor) -> None:
+        self._output = output
 
     def heard(self) -> Tensor:
         """The embedding (1, C, h, w)."""

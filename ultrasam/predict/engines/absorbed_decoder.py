@@ -153,7 +153,10 @@ class AbsorbedDecoder:
         self._order = places.permute(0, 2, 4, 1, 3, 5).flatten()
         self._upscaling = [
             # a transposed convolution whose stride is its size maps each cell to its own square
-            (layer.weight.permute(2, 3, 1, 0).flatten(0, 2).contiguous(), layer.get_parameter('bias').repeat(4))
+            (
+                layer.weight.permute(2, 3, 1, 0).flatten(0, 2).contiguous(),
+                layer.get_parameter('bias').repeat(4),
+            )
             for layer in decoder.output_upscaling
             if isinstance(layer, nn.ConvTranspose2d)
         ]

@@ -90,7 +90,7 @@ def measure(reader: str, method: str, path: Path) -> dict[str, Any]:
     """Build a data set, start workers, and look at them once all have read."""
     from mmdet.datasets import CocoDataset
 
-    from ultrasam.datasets import UltraSamCocoDataset
+    from ultrasam.openmmlab.datasets import UltraSamCocoDataset
 
     options: dict[str, Any] = dict(
         ann_file=str(path), metainfo=dict(classes=('object',)), data_prefix=dict(img=''), pipeline=[]
@@ -122,7 +122,7 @@ def work(data: Any, number: int, results: Any, may_end: Any) -> None:
     import hashlib
     import random
 
-    from ultrasam.datasets import UltraSamCocoDataset  # noqa: F401 - so that a worker without data is the same
+    from ultrasam.openmmlab.datasets import UltraSamCocoDataset  # noqa: F401 - so that a worker without data is the same
 
     digest = hashlib.sha256()
     draw = random.Random(number)  # noqa: S311 - no secret

@@ -20,9 +20,10 @@ from profiling import print_profiles
 from segment_anything.build_sam import sam_model_registry
 from torch import Tensor, nn
 
-from ultrasam.checkpoints.describe import describe
+from ultrasam.checkpoints.model_card import read_card
 from ultrasam.checkpoints.sources import from_source
 from ultrasam.models.mask_decoder import SINGLE_MASK
+from ultrasam.openmmlab.model_cards import detector_config
 from ultrasam.openmmlab.models import UltraSamDetector as UltraSam
 from ultrasam.structures import Prompt, PromptBatch
 
@@ -36,12 +37,12 @@ def detectors(device: torch.device) -> tuple[UltraSam, nn.Module]:
     from mmdet.registry import MODELS
     from mmengine.registry import DefaultScope
 
-    import ultrasam.registry  # noqa: F401
+    import ultrasam.openmmlab.registry  # noqa: F401
 
     torch.manual_seed(0)
     sam = sam_model_registry['vit_b']().eval()
     weights = from_source(sam.state_dict(), 'segment-anything')
-    settings = describe(weights, {'ultrasam': {'mlp_skip': 'single'}}, 'random').model_config()
+    settings = detector_config(read_card(weights, {'ultrasam': {'mlp_skip': 'single'}}, 'random'))
     with DefaultScope.overwrite_default_scope('mmdet'):
         ours = MODELS.build(settings)
     ours.load_state_dict(weights, strict=True)

@@ -15,9 +15,9 @@ from mmengine.registry import MODELS, init_default_scope
 from mmengine.runner import Runner, set_random_seed
 
 import ultrasam
-from ultrasam.evaluation.classification_features import FeatureTable, features_of_config
-from ultrasam.evaluation.classification_probes import linear_probe
-from ultrasam.launch import load_run_config
+from ultrasam.evaluation.classification_probes import FeatureTable, linear_probe
+from ultrasam.openmmlab.classification_features import features_of_config
+from ultrasam.openmmlab.launch import load_run_config
 from ultrasam.simulation import LESION_SETS, write_coco_dataset
 
 ROOT = Path(ultrasam.__file__).parents[1]

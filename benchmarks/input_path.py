@@ -27,12 +27,12 @@ import torch
 from mmdet.registry import TRANSFORMS
 from mmengine.registry import init_default_scope
 
-import ultrasam.registry  # noqa: F401
-from ultrasam.datasets import UltraSamCocoDataset
+import ultrasam.openmmlab.registry  # noqa: F401
+from ultrasam.openmmlab.datasets import UltraSamCocoDataset
 from ultrasam.openmmlab.models.heads import mask_targets
+from ultrasam.openmmlab.transforms import SamplePrompts, draw_prompt
+from ultrasam.openmmlab.transforms.sampling import _generator
 from ultrasam.structures import Prompt
-from ultrasam.transforms import SamplePrompts, draw_prompt
-from ultrasam.transforms.sampling import _generator
 
 SAMPLES = Path(__file__).resolve().parents[1] / 'sample_dataset'
 SIZES = (1024, 256)

@@ -20,7 +20,8 @@ from pathlib import Path
 
 from mmengine.config import Config
 
-from ultrasam.evaluation.evaluate import EvaluationOptions, evaluate
+from ultrasam.evaluation.evaluate import EvaluationOptions
+from ultrasam.openmmlab.evaluation import evaluate
 from ultrasam.simulation import write_coco_dataset
 
 ROOT = Path(__file__).resolve().parents[1]

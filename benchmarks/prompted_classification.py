@@ -38,7 +38,7 @@ from mmengine.structures import InstanceData
 from mmpretrain.structures import DataSample
 
 import ultrasam.openmmlab.models.classification_model
-import ultrasam.registry
+import ultrasam.openmmlab.registry
 from ultrasam.evaluation.classification import single_label_figures
 from ultrasam.structures import Prompt
 

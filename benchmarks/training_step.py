@@ -36,8 +36,8 @@ from mmengine.registry import init_default_scope
 from mmengine.structures import InstanceData
 from tqdm import tqdm
 
-import ultrasam.registry
-from ultrasam.hooks.throughput import peak_memory_gb
+import ultrasam.openmmlab.registry
+from ultrasam.openmmlab.hooks.throughput import peak_memory_gb
 from ultrasam.structures import Prompt
 
 CONFIGS = Path(ultrasam.__file__).parents[1] / 'configs/_base_'

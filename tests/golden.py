@@ -17,7 +17,7 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmengine.structures import InstanceData
 
-import ultrasam.registry  # noqa: F401
+import ultrasam.openmmlab.registry  # noqa: F401
 from ultrasam.structures import Prompt
 
 ROOT = Path(__file__).resolve().parents[1]

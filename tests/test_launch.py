@@ -10,7 +10,7 @@ import torch
 from mmengine.config import Config
 
 from ultrasam.errors import ConfigError
-from ultrasam.launch import distribute_on_cpu, find_config, load_run_config, scale_learning_rate
+from ultrasam.openmmlab.launch import distribute_on_cpu, find_config, load_run_config, scale_learning_rate
 
 ROOT = Path(__file__).resolve().parents[1]
 TOY = """

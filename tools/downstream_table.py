@@ -36,8 +36,8 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     """Read the runs, and show and write the tables."""
     args = parse_args()
-    from ultrasam.evaluation.downstream_runs import read_runs
-    from ultrasam.evaluation.downstream_table import as_csv, as_json, as_markdown, tabulate
+    from ultrasam.openmmlab.downstream.runs import read_runs
+    from ultrasam.openmmlab.downstream.table import as_csv, as_json, as_markdown, tabulate
 
     try:
         for path in filter(None, (args.markdown, args.csv, args.json)):

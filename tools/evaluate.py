@@ -22,11 +22,10 @@ from tqdm import tqdm
 from ultrasam.checkpoints.trust import trust_pickles
 from ultrasam.cli.run_options import add_trust_option
 from ultrasam.errors import UltraSamError
-from ultrasam.evaluation.evaluate import EvaluationOptions
+from ultrasam.evaluation.evaluate import DataPlaces, EvaluationOptions
 from ultrasam.evaluation.metrics import Tolerances
 from ultrasam.evaluation.report import PAGE, protocol_table
-from ultrasam.evaluation.run import evaluate_into
-from ultrasam.evaluation.test_set import DataPlaces
+from ultrasam.openmmlab.evaluation import evaluate_into
 
 
 def parse_args() -> argparse.Namespace:

@@ -1,8 +1,8 @@
-r"""Write the weights of a training checkpoint as a small file to hand on.
+r"""Write the weights of a training checkpoint as a small file to hand on, with what it says about itself.
 
 Examples:
   python tools/release_checkpoint.py work_dirs/nano/iter_2000.pth weights/ultrasam_nano_256.pth \\
-      --config configs/UltraSAM/nano/ultrasam_nano_256.py --note licence=Apache-2.0 trained_on="simulated frames"
+      --note licence=Apache-2.0 trained_on="simulated frames"
 """
 
 from __future__ import annotations
@@ -10,8 +10,6 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-
-from mmengine.config import Config
 
 from ultrasam.checkpoints.release import write_release
 from ultrasam.errors import UltraSamError
@@ -24,7 +22,7 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument('checkpoint', type=Path, help='checkpoint of a training run')
     parser.add_argument('out', type=Path, help='file to write')
-    parser.add_argument('--config', required=True, help='config it was trained with')
+    parser.add_argument('--name', help='name of the weights (default: that of the file to write)')
     parser.add_argument(
         '--note', nargs='*', default=[], metavar='KEY=TEXT', help='what to say about the weights'
     )
@@ -36,22 +34,18 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     """Strip, note, write."""
     args = parse_args()
-    model = Config.fromfile(args.config).model
-    note = {
-        'name': Path(args.config).stem,
-        'mlp_skip': model.decoder.mlp_skip,
-        'point_refinement': model.get('point_refinement', 'predicted_box'),
-        'box_mask': model.prompt_encoder.get('box_mask', 'none'),
-        'inference_refinements': model.get('inference_refinements', model.get('num_refinements', 1)),
-        **dict(item.split('=', 1) for item in args.note),
-    }
+    note = dict(item.split('=', 1) for item in args.note)
     try:
         parameters = write_release(
-            args.checkpoint, args.out, note=note, half=not args.full, overwrite=args.overwrite
+            args.checkpoint,
+            args.out,
+            note={'name': args.name or args.out.stem, **note},
+            half=not args.full,
+            overwrite=args.overwrite,
         )
     except UltraSamError as error:
         raise SystemExit(f'{type(error).__name__}: {error}') from error
-    sys.stdout.write(f'{args.out}: {parameters:,} values, {args.out.stat().st_size / 1e6:.1f} MB, {note}\n')
+    sys.stdout.write(f'{args.out}: {parameters:,} values, {args.out.stat().st_size / 1e6:.1f} MB\n')
 
 
 if __name__ == '__main__':

@@ -12,11 +12,11 @@ import argparse
 
 from mmdet.engine.hooks.utils import trigger_visualization_hook
 from mmdet.evaluation import DumpDetResults
-from mmengine.runner import Runner
 
 from ultrasam.cli.run_options import add_run_options, apply_run_options
 from ultrasam.errors import UltraSamError
-from ultrasam.launch import load_run_config
+from ultrasam.openmmlab.launch import load_run_config
+from ultrasam.openmmlab.runner import build_runner
 
 
 def parse_args() -> argparse.Namespace:
@@ -47,7 +47,7 @@ def main() -> None:
         cfg.load_from = args.checkpoint
         if args.show or args.show_dir:
             cfg = trigger_visualization_hook(cfg, args)
-        runner = Runner.from_cfg(cfg)
+        runner = build_runner(cfg)
         if args.out is not None:
             runner.test_evaluator.metrics.append(DumpDetResults(out_file_path=args.out))
         runner.test()

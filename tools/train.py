@@ -12,12 +12,10 @@ from __future__ import annotations
 import argparse
 import sys
 
-from mmengine.registry import RUNNERS
-from mmengine.runner import Runner
-
 from ultrasam.cli.run_options import add_run_options, apply_run_options
 from ultrasam.errors import OutputError, TrainingError, UltraSamError
-from ultrasam.launch import load_run_config, scale_learning_rate, use_mixed_precision
+from ultrasam.openmmlab.launch import load_run_config, scale_learning_rate, use_mixed_precision
+from ultrasam.openmmlab.runner import build_runner
 
 EXIT_OUTPUT, EXIT_TRAINING = 5, 6
 
@@ -57,7 +55,7 @@ def main() -> None:
         if args.resume is not None:
             cfg.resume = True
             cfg.load_from = None if args.resume == 'auto' else args.resume
-        runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+        runner = build_runner(cfg)
         runner.train()
     except UltraSamError as error:
         sys.stderr.write(f'{type(error).__name__}: {error}\n')

@@ -1,7 +1,7 @@
 """UltraSam: promptable segmentation for ultrasound.
 
 Importing this package is cheap: no deep-learning library is loaded, and the names below come when they are asked for.
-Configs import ``ultrasam.registry``, which registers every model, transform, hook and visualizer with mmdet.
+Configs import ``ultrasam.openmmlab.registry``, which registers every model, transform, hook and visualizer with mmdet.
 
 Example:
     >>> from ultrasam import Predictor
@@ -13,7 +13,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ultrasam.predict import ObjectPrompt, Predictor, Segmentation, UltraSamInferencer
+    from ultrasam.openmmlab.inferencer import UltraSamInferencer
+    from ultrasam.predict import ObjectPrompt, Predictor, Segmentation
 
 __version__ = '0.1.0'
 __all__ = ['ObjectPrompt', 'Predictor', 'Segmentation', 'UltraSamInferencer', '__version__']
@@ -21,6 +22,10 @@ __all__ = ['ObjectPrompt', 'Predictor', 'Segmentation', 'UltraSamInferencer', '_
 
 def __getattr__(name: str) -> Any:
     """Import the predictor and what belongs to it on first use."""
+    if name == 'UltraSamInferencer':
+        from ultrasam.openmmlab.inferencer import UltraSamInferencer
+
+        return UltraSamInferencer
     if name in __all__:
         from ultrasam import predict
 

@@ -19,9 +19,9 @@ import argparse
 import sys
 from pathlib import Path
 
-from ultrasam.checkpoints.convert import convert_file
 from ultrasam.checkpoints.sources import PROFILES
 from ultrasam.errors import UltraSamError
+from ultrasam.export.convert import convert_file
 
 
 def parse_args() -> argparse.Namespace:

@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 import torch
 from mmengine.model import BaseModel
-from mmengine.registry import WEIGHT_INITIALIZERS
-from mmengine.runner import CheckpointLoader, Runner
+from mmengine.runner import Runner
 from mmengine.runner import runner as runner_module
 from torch import nn
 
-import ultrasam.hooks  # noqa: F401 (registers the hooks)
-from ultrasam.checkpoints import install_safe_loader
+import ultrasam.openmmlab.hooks  # noqa: F401 (registers the hooks)
+from ultrasam.openmmlab.checkpoints.loader import safe_loading
+from ultrasam.openmmlab.runner import UltraSamRunner
 
 
 class TinyModel(BaseModel):
@@ -41,16 +41,18 @@ RunnerFactory = Callable[..., Runner]
 
 
 @pytest.fixture
-def make_runner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RunnerFactory]:
-    """Give a factory of real MMEngine runners that read through the safe loader."""
+def make_runner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunnerFactory:
+    """Give a factory of real runners that read through the safe loader."""
     # It asks every compiler for its version, which takes a second a runner.
     monkeypatch.setattr(runner_module, 'collect_env', dict)
-    schemes = dict(CheckpointLoader._schemes)
-    initializer = WEIGHT_INITIALIZERS.get('Pretrained')
-    install_safe_loader()
 
     def make(
-        name: str = 'run', *, model: nn.Module | None = None, iterations: int = 2, **options: Any
+        name: str = 'run',
+        *,
+        model: nn.Module | None = None,
+        iterations: int = 2,
+        kind: type[Runner] = UltraSamRunner,
+        **options: Any,
     ) -> Runner:
         torch.manual_seed(0)
         frames = torch.randn(8, 2)
@@ -59,7 +61,7 @@ def make_runner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Run
             'custom_hooks': [{'type': 'StrictCheckpointHook'}],
             'default_hooks': {'checkpoint': {'type': 'CheckpointHook', 'by_epoch': False, 'interval': 1}},
         }
-        return Runner(
+        return kind(
             model=TinyModel() if model is None else model,
             work_dir=str(tmp_path / name),
             train_dataloader=loader,
@@ -71,9 +73,14 @@ def make_runner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Run
             **{**defaults, **options},
         )
 
-    yield make
-    CheckpointLoader._schemes = schemes
-    WEIGHT_INITIALIZERS.register_module(name='Pretrained', module=initializer, force=True)
+    return make
+
+
+@pytest.fixture
+def safe() -> Iterator[None]:
+    """Let MMEngine read through the safe loader outside a run."""
+    with safe_loading():
+        yield
 
 
 @pytest.fixture

@@ -9,7 +9,8 @@ from mmdet.registry import MODELS
 from torch import nn
 
 import ultrasam.openmmlab.models  # noqa: F401
-from ultrasam.checkpoints.describe import NOTE_KEY, describe
+from ultrasam.checkpoints.model_card import NOTE_KEY, read_card
+from ultrasam.openmmlab.model_cards import detector_config
 
 SIZE = 128
 WIDTH, DEPTH, HEADS, GLOBAL = 32, 2, 2, [1]
@@ -82,6 +83,6 @@ def vit_sam_encoder(**options) -> nn.Module:
 
 def ours_of(weights: dict, note: dict) -> nn.Module:
     """Our model around weights, as the inferencer builds it."""
-    model = MODELS.build(describe(weights, {NOTE_KEY: note}, 'the test').model_config())
+    model = MODELS.build(detector_config(read_card(weights, {NOTE_KEY: note}, 'the test')))
     model.load_state_dict(weights, strict=True)
     return model.float().eval()

@@ -21,13 +21,14 @@ from tests.golden import ROOT, needs_golden, read_json, seeded_state_dict
 from tests.models.test_properties import tiny_model
 from ultrasam import __version__
 from ultrasam.checkpoints import load_checkpoint_file, state_dict_of
-from ultrasam.checkpoints.convert import check_complete, convert_file
-from ultrasam.checkpoints.describe import describe, note_of
 from ultrasam.checkpoints.folding import fold_doubled_skip, unfold_doubled_skip
+from ultrasam.checkpoints.model_card import note_of, read_card
 from ultrasam.checkpoints.sources import PROFILES, from_source, to_source
 from ultrasam.errors import CheckpointError, OutputError
+from ultrasam.export.convert import check_complete, convert_file
 from ultrasam.hashing import file_sha256
 from ultrasam.models.mask_decoder import MULTI_MASK, SINGLE_MASK
+from ultrasam.openmmlab.model_cards import detector_config
 from ultrasam.structures import Prompt, PromptBatch
 
 POINTS = torch.tensor([[40.0, 30.0], [61.5, 80.25], [100.0, 20.0]])
@@ -224,7 +225,7 @@ def test_pixel_statistics_of_transformers_are_kept(hf, tmp_path):
     )
     convert_file(tmp_path / 'in', tmp_path / 'a.pth')
     weights, note = read_back(tmp_path / 'a.pth')
-    settings = describe(weights, {'ultrasam': note}, 'file').model_config()['data_preprocessor']
+    settings = detector_config(read_card(weights, {'ultrasam': note}, 'file'))['data_preprocessor']
     assert settings['mean'] == [127.5] * 3
     assert settings['std'] == [63.75] * 3
 
@@ -252,7 +253,7 @@ def test_an_encoder_of_mmpretrain_is_kept_alone(tmp_path, prefix, options):
     assert note['kind'] == 'encoder'
     assert 'mlp_skip' not in note
     with pytest.raises(CheckpointError, match='only a part'):
-        describe(converted, {'ultrasam': note}, 'file')
+        read_card(converted, {'ultrasam': note}, 'file')
 
 
 @torch.no_grad()
@@ -260,11 +261,11 @@ def test_the_encoder_of_mmpretrain_computes_the_same_here(tmp_path):
     pytest.importorskip('mmpretrain')
     from mmdet.registry import MODELS
 
-    from ultrasam.checkpoints.describe import describe_encoder
+    from ultrasam.checkpoints.model_card import read_encoder_card
 
     encoder = vit_sam_encoder()
     weights = from_source(encoder.state_dict(), 'vit-sam')
-    ours = MODELS.build(describe_encoder(weights, 'file').backbone_config())
+    ours = MODELS.build(dict(type='SamImageEncoder', **read_encoder_card(weights, 'file').encoder_options()))
     ours.load_state_dict({n.removeprefix('backbone.'): t for n, t in weights.items()}, strict=True)
     image = torch.randn(1, 3, SIZE, SIZE)
     assert torch.allclose(ours(image)[0], encoder(image)[0], atol=1e-4)
@@ -476,7 +477,7 @@ def test_an_encoder_has_no_skip_to_choose(tmp_path):
 
 @pytest.mark.parametrize('profile', ['sam', 'medsam'])
 def test_the_inferencer_honours_the_note(sam_file, tmp_path, image, profile):
-    from ultrasam.inference import UltraSamInferencer
+    from ultrasam import UltraSamInferencer
 
     out = tmp_path / 'ours.pth'
     convert_file(sam_file, out, profile=profile)
@@ -523,5 +524,5 @@ def test_vit_b_of_segment_anything(tmp_path):
     convert_file(tmp_path / 'in.pth', tmp_path / 'out.pth', profile='sam')
     ours, note = read_back(tmp_path / 'out.pth')
     assert {name: list(t.shape) for name, t in ours.items()} == read_json('contract.json')['vit_b_refine']
-    assert describe(ours, {'ultrasam': note}, 'file').img_size == 1024
+    assert read_card(ours, {'ultrasam': note}, 'file').img_size == 1024
     assert same(to_source(ours, 'segment-anything'), dict(weights))

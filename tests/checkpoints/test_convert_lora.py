@@ -11,11 +11,11 @@ from tests.checkpoints.foreign import SIZE, segment_anything_model
 from tests.golden import needs_golden, read_json
 from tests.models.test_properties import TINY, tiny_model
 from ultrasam.checkpoints import load_checkpoint_file, state_dict_of
-from ultrasam.checkpoints.convert import convert_file
-from ultrasam.checkpoints.describe import note_of
 from ultrasam.checkpoints.lora import merge_lora
+from ultrasam.checkpoints.model_card import note_of
 from ultrasam.checkpoints.sources import from_source
 from ultrasam.errors import CheckpointError, ConfigError
+from ultrasam.export.convert import convert_file
 
 RANK = 4
 

@@ -15,8 +15,8 @@ from mmengine.config import ConfigDict
 from mmengine.logging import HistoryBuffer
 from mmengine.optim import OneCycleLR
 
-from ultrasam.checkpoints.plain import TAG, from_plain, make_plain, restore, to_plain
 from ultrasam.errors import CheckpointError
+from ultrasam.openmmlab.checkpoints.training_state import TAG, from_plain, make_plain, restore, to_plain
 
 
 class Colour(str, enum.Enum):

@@ -16,17 +16,18 @@ import numpy as np
 import pytest
 import torch
 from mmengine.hooks import Hook
-from mmengine.model import BaseModule, initialize
+from mmengine.model import BaseModule, PretrainedInit, initialize
+from mmengine.registry import WEIGHT_INITIALIZERS
 from mmengine.runner import CheckpointLoader, Runner, load_checkpoint
 from torch import nn
 
 from tests.models.test_properties import tiny_model
 from ultrasam.checkpoints import check_digest, load_checkpoint_file
-from ultrasam.checkpoints import runner as checkpoint_runner
-from ultrasam.checkpoints.describe import describe
-from ultrasam.checkpoints.notes import check_note, note_of_model
+from ultrasam.checkpoints.model_card import read_card
 from ultrasam.errors import CheckpointError, ConfigError, OutputError
-from ultrasam.hooks.checkpoint import VerifiedBackend, VerifiedCheckpointHook
+from ultrasam.openmmlab.checkpoints import loader as checkpoint_runner
+from ultrasam.openmmlab.hooks.checkpoint import VerifiedBackend, VerifiedCheckpointHook
+from ultrasam.openmmlab.model_cards import check_note, note_of_model
 
 from .conftest import RunnerFactory, TinyModel
 from .test_unsafe_files import Calls
@@ -168,9 +169,7 @@ class Pretrained(BaseModule):
 
 
 @pytest.mark.parametrize('prefix', [None, 'backbone.'])
-def test_pretrained_initialisation_reads_safely(
-    make_runner: RunnerFactory, tmp_path: Path, prefix: str | None
-) -> None:
+def test_pretrained_initialisation_reads_safely(safe: None, tmp_path: Path, prefix: str | None) -> None:
     values = {
         f'{prefix or ""}encoder.{name}': tensor for name, tensor in nn.Linear(2, 3).state_dict().items()
     }
@@ -192,9 +191,7 @@ class QuietHandler(http.server.SimpleHTTPRequestHandler):
         logging.getLogger(__name__).debug(format, *args)
 
 
-def test_downloads_are_read_safely(
-    make_runner: RunnerFactory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_downloads_are_read_safely(safe: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.hub, 'get_dir', lambda: str(tmp_path / 'hub'))
     canary = tmp_path / 'canary'
     served = tmp_path / 'served'
@@ -265,10 +262,8 @@ def test_ours_goes_on_from_the_stock_runner_and_back(make_runner: RunnerFactory,
     make_runner('part', iterations=2, **stock).train()
     make_runner('part', iterations=3, resume=True, **verified()).train()
     assert_plain(tmp_path / 'part' / 'iter_3.pth')
-    from mmengine.runner.checkpoint import load_from_local
-
-    CheckpointLoader.register_scheme(prefixes='', loader=load_from_local, force=True)
-    back = make_runner('part', iterations=4, resume=True, custom_hooks=[], **stock)
+    # the hook restores what a stock runner reads as plain data
+    back = make_runner('part', kind=Runner, iterations=4, resume=True, **stock)
     back.train()
     assert back.iter == 4
     straight = make_runner('straight', iterations=4, **stock)
@@ -449,14 +444,12 @@ def test_config_inside_a_checkpoint_is_not_executed(make_runner: RunnerFactory, 
 @pytest.mark.parametrize(
     'scheme', ['petrel://bucket/a.pth', 's3://bucket/a.pth', 'pavi://a.pth', 'x:s3://b/a.pth']
 )
-def test_storages_that_read_pickles_are_refused(make_runner: RunnerFactory, scheme: str) -> None:
+def test_storages_that_read_pickles_are_refused(safe: None, scheme: str) -> None:
     with pytest.raises(CheckpointError, match='Copy the file to this machine'):
         load_checkpoint(TinyModel(), scheme)
 
 
-def test_collections_are_read_safely(
-    make_runner: RunnerFactory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_collections_are_read_safely(safe: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     classifier = {**nn.Linear(2, 3).state_dict(), 'fc.weight': torch.ones(1), 'fc.bias': torch.ones(1)}
     path = saved(tmp_path, classifier)
     fetched: list[str] = []
@@ -493,7 +486,7 @@ def test_collections_are_read_safely(
     ],
 )
 def test_pretrained_initialisation_is_strict(
-    make_runner: RunnerFactory, tmp_path: Path, change: Any, options: dict[str, Any], cause: str
+    safe: None, tmp_path: Path, change: Any, options: dict[str, Any], cause: str
 ) -> None:
     weights = {f'backbone.encoder.{k}': v.clone() for k, v in nn.Linear(2, 3).state_dict().items()}
     weights['head.weight'] = torch.ones(1)
@@ -504,11 +497,11 @@ def test_pretrained_initialisation_is_strict(
 
 
 def test_pretrained_initialisation_tells_what_it_left_out(
-    make_runner: RunnerFactory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    safe: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lines: list[str] = []
     monkeypatch.setattr(
-        'ultrasam.checkpoints.pretrained.print_log', lambda text, **options: lines.append(text)
+        'ultrasam.openmmlab.checkpoints.pretrained.print_log', lambda text, **options: lines.append(text)
     )
     weights = {f'backbone.encoder.{k}': v for k, v in nn.Linear(2, 3).state_dict().items()}
     del weights['backbone.encoder.bias']
@@ -563,5 +556,22 @@ def test_note_of_a_model_is_that_of_its_checkpoint() -> None:
     note = note_of_model(model)
     assert note['mlp_skip'] == 'doubled' and note['preprocessing'] == 'imagenet'
     check_note(model, {'ultrasam': note}, source='c.pth')
-    assert describe(model.state_dict(), {'ultrasam': note}, 'c.pth').pixel_mean == tuple(note['pixel_mean'])
+    assert read_card(model.state_dict(), {'ultrasam': note}, 'c.pth').pixel_mean == tuple(note['pixel_mean'])
     assert note_of_model(TinyModel()) == {}
+
+
+def test_a_run_leaves_the_loaders_of_mmengine_as_they_were(
+    make_runner: RunnerFactory, tmp_path: Path
+) -> None:
+    before = dict(CheckpointLoader._schemes), WEIGHT_INITIALIZERS.get('Pretrained')
+    assert all(loader.__module__.startswith('mmengine.') for loader in before[0].values())
+    assert before[1] is PretrainedInit
+    make_runner(iterations=1, **verified()).train()
+    runner = make_runner(iterations=2, resume=True, **verified())
+    canary = tmp_path / 'canary'
+    path = saved(tmp_path, {'state_dict': {}, 'meta': Calls(os.system, f'touch {canary}')})
+    with pytest.raises(CheckpointError, match='nothing was executed'):
+        runner.load_checkpoint(path)
+    runner.train()
+    assert (dict(CheckpointLoader._schemes), WEIGHT_INITIALIZERS.get('Pretrained')) == before
+    assert not canary.exists()

@@ -7,8 +7,8 @@ import torch
 
 from tests.checkpoints.foreign import segment_anything_model, transformers_model, vit_sam_encoder
 from tests.golden import needs_golden, read_json
-from ultrasam.checkpoints.describe import NOTE_KEY, describe
 from ultrasam.checkpoints.folding import fold_doubled_skip, unfold_doubled_skip
+from ultrasam.checkpoints.model_card import NOTE_KEY, read_card
 from ultrasam.checkpoints.sources import KINDS, SOURCES, from_source, kind_of, table_of, to_source
 from ultrasam.checkpoints.sources.names import template_pattern
 from ultrasam.errors import CheckpointError
@@ -200,7 +200,7 @@ def test_a_layer_number_beyond_reason_is_refused():
     weights = from_source(segment_anything_model().state_dict(), 'segment-anything')
     weights['backbone.layers.99999999.attn.rel_pos_h'] = torch.zeros(27, 16)
     with pytest.raises(CheckpointError, match='layer 99999999'):
-        describe(weights, {}, 'file')
+        read_card(weights, {}, 'file')
 
 
 @pytest.mark.parametrize(
@@ -217,4 +217,4 @@ def test_a_note_that_means_nothing_is_refused(note, message):
     pytest.importorskip('segment_anything')
     weights = from_source(segment_anything_model().state_dict(), 'segment-anything')
     with pytest.raises(CheckpointError, match=message):
-        describe(weights, {NOTE_KEY: note}, 'file')
+        read_card(weights, {NOTE_KEY: note}, 'file')

@@ -170,7 +170,7 @@ def test_each_class_of_pocus_is_in_each_part_by_patient(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_lists_are_read_by_the_dataset_of_the_classifiers(tmp_path: Path) -> None:
     pytest.importorskip('mmpretrain')
-    from ultrasam.datasets.class_lists import ClassListDataset
+    from ultrasam.openmmlab.datasets.class_lists import ClassListDataset
 
     for name in DESCRIPTIONS:
         report = convert(name, build(name, tmp_path / f'raw_{name}').source, tmp_path / 'out')

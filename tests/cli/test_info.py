@@ -10,9 +10,9 @@ import torch
 from tests.checkpoints.foreign import segment_anything_model, transformers_model, vit_sam_encoder
 from tests.checkpoints.test_convert_lora import adapters_of
 from tests.models.test_properties import tiny_model
-from ultrasam.checkpoints.convert import convert_file
 from ultrasam.checkpoints.summary import summarise
 from ultrasam.cli.main import main
+from ultrasam.export.convert import convert_file
 from ultrasam.hashing import file_sha256
 
 

@@ -15,7 +15,7 @@ from tests.inference.readers import faulty
 from tests.inference.readers.files import save_dicom
 from tests.inference.readers.test_videos import save as save_video
 from ultrasam.cli.main import main
-from ultrasam.inference.readers import IsolatedReader
+from ultrasam.io.readers import IsolatedReader
 
 
 @pytest.fixture
@@ -167,7 +167,7 @@ def test_a_decoder_that_crashes_costs_one_file(
     folder: Path, checkpoint: Path, tmp_path: Path, capsys, monkeypatch
 ):
     reader = functools.partial(IsolatedReader, opener=faulty.OPENER)
-    monkeypatch.setattr('ultrasam.inference.readers.IsolatedReader', reader)
+    monkeypatch.setattr('ultrasam.io.readers.IsolatedReader', reader)
     for name in ('crash.dcm', 'good.dcm'):
         save_dicom(folder / name, np.asarray(Image.open(folder / '0.png'))[..., 0])
     code = predict(folder, '--box', 1, 1, 3, 3, '--checkpoint', checkpoint, '--out', tmp_path / 'out',

@@ -21,8 +21,8 @@ from tests.golden import ROOT
 from tests.inference.readers.files import save_dicom
 from tests.inference.readers.test_videos import save as save_video
 from tests.inference.writers.conftest import files_in
-from ultrasam.datasets import UltraSamCocoDataset
-from ultrasam.transforms import LoadInstanceAnnotations, PackPromptedInputs, SamplePrompts
+from ultrasam.openmmlab.datasets import UltraSamCocoDataset
+from ultrasam.openmmlab.transforms import LoadInstanceAnnotations, PackPromptedInputs, SamplePrompts
 
 BOX = ['--box', 20, 30, 90, 100]
 

@@ -14,14 +14,14 @@ from mmengine.config import Config, DictAction
 from mmengine.runner import Runner
 from pycocotools import mask as coco_mask
 
-import ultrasam.registry  # noqa: F401
+import ultrasam.openmmlab.registry  # noqa: F401
 from tests.commands.runs import environment
 from tests.configs.small import small_config
 from tests.golden import ROOT
-from ultrasam.checkpoints.convert import convert_file
+from ultrasam import UltraSamInferencer
 from ultrasam.corpus.splits import SplitOptions, split_corpus
 from ultrasam.errors import AnnotationError
-from ultrasam.inference import UltraSamInferencer
+from ultrasam.export.convert import convert_file
 from ultrasam.simulation import SimulationSettings, frame_seed, simulate_frame
 
 pytestmark = pytest.mark.filterwarnings('ignore::UserWarning')

@@ -11,7 +11,6 @@ from mmengine.config import Config
 from tests.corpus.tools.tiny import coco, write_dataset
 from tests.golden import ROOT
 from tests.models.test_properties import SIZE, TINY, tiny_model
-from ultrasam.checkpoints.convert import convert_file
 from ultrasam.checkpoints.sources import to_source
 from ultrasam.corpus.agnostic import write_agnostic
 from ultrasam.corpus.build import build_corpus
@@ -19,6 +18,7 @@ from ultrasam.corpus.clean_pool import write_clean_pool
 from ultrasam.corpus.held_out import write_every_held_out
 from ultrasam.corpus.merge import merge_agnostic
 from ultrasam.corpus.splits import split_corpus
+from ultrasam.export.convert import convert_file
 from ultrasam.simulation import write_coco_dataset
 
 # prompted segmentation; what else is trained has sweeps of its own

@@ -7,8 +7,8 @@ from mmengine.registry import init_default_scope
 from PIL import Image
 from torch.utils.data import SequentialSampler
 
-from ultrasam.datasets.class_lists import ClassListDataset, ResumableBatchSampler
 from ultrasam.errors import AnnotationError, ConfigError
+from ultrasam.openmmlab.datasets.class_lists import ClassListDataset, ResumableBatchSampler
 
 
 @pytest.fixture(autouse=True)

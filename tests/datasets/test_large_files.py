@@ -17,9 +17,9 @@ import pytest
 from mmdet.datasets import CocoDataset
 from pycocotools import mask as coco_mask
 
-from ultrasam.datasets import UltraSamCocoDataset, annotation_files, index_files, json_stream
-from ultrasam.datasets.annotation_files import HeldContent, open_records
+from ultrasam.coco.records import HeldContent, open_records
 from ultrasam.errors import AnnotationError, ConfigError
+from ultrasam.openmmlab.datasets import UltraSamCocoDataset, annotation_files, index_files, json_stream
 
 CLASSES = ('zyste', 'Knötchen')
 LATER_NS = 10_000_000_000
@@ -310,7 +310,7 @@ def refused(places: list[Path]) -> Any:
 
 def test_folder_that_cannot_be_written(path, builds, user_cache, monkeypatch):
     lines: list[str] = []
-    monkeypatch.setattr(index_files, 'print_log', lambda text, *_: lines.append(text))
+    monkeypatch.setattr(index_files._LOG, 'warning', lambda text, *values: lines.append(text % values))
     monkeypatch.setattr(index_files, 'publish_file', refused([path.parent]))
     assert samples(build(path)) == samples(build(path))
     assert len(builds) == 1

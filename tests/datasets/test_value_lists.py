@@ -7,8 +7,8 @@ import pytest
 from mmengine.registry import init_default_scope
 from PIL import Image
 
-from ultrasam.datasets.value_lists import ValueListDataset
 from ultrasam.errors import AnnotationError, ConfigError
+from ultrasam.openmmlab.datasets.value_lists import ValueListDataset
 
 
 @pytest.fixture(autouse=True)

@@ -13,8 +13,8 @@ from tests.configs.small_downstream import small_config, write_all
 from tests.golden import ROOT
 from tests.packaging.test_project_files import load_by_path
 from ultrasam.errors import ConfigError, OutputError
-from ultrasam.evaluation.classification_features import FeatureTable, features_of_config
-from ultrasam.evaluation.classification_probes import as_json, knn_probe, linear_probe
+from ultrasam.evaluation.classification_probes import FeatureTable, as_json, knn_probe, linear_probe
+from ultrasam.openmmlab.classification_features import features_of_config
 
 CONFIGS = ROOT / 'configs/UltraSAM/UltraSAM_full/downstream/classification'
 

@@ -15,8 +15,8 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from ultrasam.errors import AnnotationError, ConfigError, InputError
-from ultrasam.evaluation.coco_metric import UltraSamCocoMetric
 from ultrasam.evaluation.coco_metric_figures import EVALUATORS, choose_evaluator
+from ultrasam.openmmlab.metrics.coco import UltraSamCocoMetric
 
 HW = (64, 96)
 CLASSES = ('cyst', 'mass', 'never seen')

@@ -14,8 +14,8 @@ from tests.commands.runs import run
 from tests.configs.small_downstream import LEAVES, parsed, small_config, write_all
 from tests.golden import ROOT
 from ultrasam.errors import InputError
-from ultrasam.evaluation.downstream_runs import identify, read_runs
-from ultrasam.evaluation.downstream_table import as_csv, as_json, as_markdown, tabulate
+from ultrasam.openmmlab.downstream.runs import identify, read_runs
+from ultrasam.openmmlab.downstream.table import as_csv, as_json, as_markdown, tabulate
 
 DOWNSTREAM = ROOT / 'configs/UltraSAM/UltraSAM_full/downstream'
 BUSBRA = 'classification/BUSBRA/UltraSam.py'

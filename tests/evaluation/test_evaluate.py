@@ -13,18 +13,18 @@ from mmengine.runner import Runner
 
 from tests.evaluation.shapes import chosen_results
 from tests.golden import ROOT
+from ultrasam import UltraSamInferencer
 from ultrasam.errors import AnnotationError, CheckpointError, ConfigError, InputError, OutputError
 from ultrasam.evaluation import prompted
 from ultrasam.evaluation.comparison import compare
-from ultrasam.evaluation.evaluate import EvaluationOptions, evaluate, evaluate_files
+from ultrasam.evaluation.evaluate import DataPlaces, EvaluationOptions, evaluate_files
 from ultrasam.evaluation.protocols import PUBLISHED, SINGLE_PROMPTS
 from ultrasam.evaluation.report import write_report
 from ultrasam.evaluation.results import read_results
-from ultrasam.evaluation.run import evaluate_into
 from ultrasam.evaluation.summary import summarise
-from ultrasam.evaluation.test_set import ConfiguredTestSet, DataPlaces
-from ultrasam.inference import UltraSamInferencer
-from ultrasam.launch import load_run_config
+from ultrasam.openmmlab.evaluation import evaluate, evaluate_into
+from ultrasam.openmmlab.launch import load_run_config
+from ultrasam.openmmlab.test_set import ConfiguredTestSet
 
 CONFIG = ROOT / 'configs/UltraSAM/nano/ultrasam_nano_256.py'
 WEIGHTS = ROOT / 'weights/ultrasam_nano_256.pth'

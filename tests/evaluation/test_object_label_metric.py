@@ -8,7 +8,7 @@ import torch
 
 from ultrasam.errors import AnnotationError, ConfigError
 from ultrasam.evaluation.classification import single_label_figures
-from ultrasam.evaluation.object_label_metric import ObjectLabelMetric
+from ultrasam.openmmlab.metrics.object_labels import ObjectLabelMetric
 
 CLASSES = ('benign', 'malignant', 'cyst')
 

@@ -9,8 +9,8 @@ from mmengine.visualization import Visualizer
 
 from ultrasam.errors import ConfigError
 from ultrasam.evaluation.regression import regression_figures
-from ultrasam.evaluation.regression_metric import AgreementMetric
 from ultrasam.evaluation.regression_plots import draw_agreement
+from ultrasam.openmmlab.metrics.regression import AgreementMetric
 
 
 def test_by_hand():

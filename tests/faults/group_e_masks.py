@@ -16,7 +16,7 @@ from tests.corpus.tools.tiny import coco, write_dataset
 from tests.faults.conversions import DATA_FAULTS
 from tests.faults.group_e import command
 from tests.faults.harness import Arena, Trial, Verdict, fault, lossy, quiet, survived
-from ultrasam.corpus.mask_checks import MaskChecks
+from ultrasam.masks.mask_checks import MaskChecks
 
 HW = (24, 32)
 _PIXELS = HW[0] * HW[1]

@@ -15,14 +15,14 @@ from mmengine.model import BaseModel
 from mmengine.runner import Runner
 from mmengine.runner import runner as runner_module
 
-import ultrasam.registry  # noqa: F401 (registers the data set, metrics and hooks)
+import ultrasam.openmmlab.registry  # noqa: F401 (registers the data set, metrics and hooks)
 from tests.corpus.tools.tiny import coco, read, write_dataset, write_json
 from tests.faults import group_e, group_e_files, group_e_masks
 from tests.faults.group_e import FileFault, records
 from tests.faults.harness import Arena, Trial, Verdict, fault, lossy, quiet, survived
-from ultrasam.datasets import UltraSamCocoDataset
 from ultrasam.errors import AnnotationError, UltraSamError
-from ultrasam.transforms.segmentation import decode_segmentation, is_empty_segmentation, segmentation_fault
+from ultrasam.masks.segmentation import decode_segmentation, is_empty_segmentation, segmentation_fault
+from ultrasam.openmmlab.datasets import UltraSamCocoDataset
 
 CLASSES = ('kind1', 'kind2')
 # mmengine collects garbage for each data set that it builds, and what torch holds is none

@@ -19,8 +19,8 @@ from tests.faults import payloads
 from tests.faults.harness import Arena, Trial, Verdict, fault, lossy, quiet, survived
 from tests.faults.tiny import TinyModel, judge, make_runner, published, same, stock_hook, use_loaders
 from ultrasam.checkpoints import load_checkpoint_file, state_dict_of
-from ultrasam.checkpoints.plain import make_plain
-from ultrasam.checkpoints.resume import find_resume_point
+from ultrasam.openmmlab.checkpoints.resume import find_resume_point
+from ultrasam.openmmlab.checkpoints.training_state import make_plain
 
 ROOT = Path(__file__).resolve().parents[2]
 _BATCH = 20

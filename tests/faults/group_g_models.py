@@ -143,13 +143,14 @@ def _loads(arena: Arena, path: Path) -> Verdict:
     from mmdet.registry import MODELS
     from mmengine.registry import init_default_scope
 
-    import ultrasam.registry  # noqa: F401 (registers the model)
-    from ultrasam.checkpoints.describe import describe
+    import ultrasam.openmmlab.registry  # noqa: F401 (registers the model)
+    from ultrasam.checkpoints.model_card import read_card
+    from ultrasam.openmmlab.model_cards import detector_config
 
     init_default_scope('mmdet')
     content = load_checkpoint_file(path) if arena.ours else stock_load(path)
     state = state_dict_of(content, path)
-    model = MODELS.build(describe(state, content.get('meta'), str(path)).model_config())
+    model = MODELS.build(detector_config(read_card(state, content.get('meta'), str(path))))
     if not arena.ours:
         use_loaders(arena)
         load_checkpoint(model, str(path), strict=True)

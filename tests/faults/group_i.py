@@ -28,7 +28,7 @@ from tests.faults.training_runs import (
     steps,
     undisturbed,
 )
-from ultrasam.launch import load_run_config
+from ultrasam.openmmlab.launch import load_run_config
 
 _GONE_WITHIN_S = 10
 _TIMEOUT_S, _MARGIN_S = 5, 5

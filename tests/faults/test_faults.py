@@ -160,7 +160,7 @@ def forked_worker(
 
 
 def test_a_few_faults(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import ultrasam.registry  # noqa: F401 (once, for both workers)
+    import ultrasam.openmmlab.registry  # noqa: F401 (once, for both workers)
 
     monkeypatch.setattr(run, 'start_worker', forked_worker)
     chosen = ['--only', 'G1.cut.zip', '--only', 'G2.reader', '--only', 'G3.environment']

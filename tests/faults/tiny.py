@@ -7,17 +7,15 @@ from typing import Any
 
 import torch
 from mmengine.hooks import CheckpointHook
-from mmengine.model import BaseModel, PretrainedInit
-from mmengine.registry import WEIGHT_INITIALIZERS
-from mmengine.runner import CheckpointLoader, Runner
-from mmengine.runner import checkpoint as checkpoint_module
+from mmengine.model import BaseModel
+from mmengine.runner import Runner
 from mmengine.runner import runner as runner_module
 from torch import nn
 
-import ultrasam.hooks  # noqa: F401 (registers the hooks)
+import ultrasam.openmmlab.hooks  # noqa: F401 (registers the hooks)
 from tests.faults.harness import Arena, Verdict, lossy, quiet, survived
-from ultrasam.checkpoints import install_safe_loader
 from ultrasam.errors import UltraSamError
+from ultrasam.openmmlab.runner import UltraSamRunner
 
 
 class TinyModel(BaseModel):
@@ -35,20 +33,10 @@ class TinyModel(BaseModel):
         return {'loss': features.square().mean()} if mode == 'loss' else features
 
 
-def use_loaders(arena: Arena) -> None:
-    """Let MMEngine read with our loader, or with its own; this process has imported both."""
-    if arena.ours:
-        install_safe_loader()
-        return
-    CheckpointLoader.register_scheme(prefixes='', loader=checkpoint_module.load_from_local, force=True)
-    WEIGHT_INITIALIZERS.register_module(name='Pretrained', module=PretrainedInit, force=True)
-
-
 def make_runner(
     arena: Arena, *, model: nn.Module | None = None, iterations: int = 1, **options: Any
 ) -> Runner:
     """A runner of MMEngine with our hooks and reader, or with its own."""
-    use_loaders(arena)
     # It asks every compiler for its version, which takes a second.
     runner_module.collect_env = dict
     torch.manual_seed(0)
@@ -63,7 +51,7 @@ def make_runner(
         'default_hooks': {'checkpoint': hook},
         'work_dir': str(arena.work / 'run'),
     }
-    return Runner(
+    return (UltraSamRunner if arena.ours else Runner)(
         model=model or TinyModel(),
         train_dataloader=torch.utils.data.DataLoader(frames, batch_size=4),
         train_cfg={'by_epoch': False, 'max_iters': iterations},

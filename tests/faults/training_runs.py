@@ -27,14 +27,14 @@ from mmengine.runner import Runner, find_latest_checkpoint
 from mmengine.runner import runner as runner_module
 from torch import distributed
 
-import ultrasam.registry  # noqa: F401 (registers what the configs name)
+import ultrasam.openmmlab.registry  # noqa: F401 (registers what the configs name)
 from tests.faults import training_parts
 from tests.faults.harness import CRASHED, Arena, Verdict, lossy, patience
 from tests.faults.injected import sitecustomize as injected
 from tests.faults.tiny import use_loaders
 from ultrasam.checkpoints import load_checkpoint_file
-from ultrasam.checkpoints.resume import find_resume_point
-from ultrasam.launch import distribute_on_cpu
+from ultrasam.openmmlab.checkpoints.resume import find_resume_point
+from ultrasam.openmmlab.launch import distribute_on_cpu
 
 ROOT = Path(__file__).resolve().parents[2]
 _LIMIT_S = 30
@@ -103,7 +103,7 @@ class Run:
         """The config, as far as both stacks share it."""
         loader = dict(num_workers=self.workers, persistent_workers=self.workers > 0)
         return dict(
-            custom_imports=dict(imports=['ultrasam.registry', 'tests.faults.training_parts']),
+            custom_imports=dict(imports=['ultrasam.openmmlab.registry', 'tests.faults.training_parts']),
             default_scope='mmdet',
             model=dict(type='AttackedModel', **self.model),
             train_dataloader=dict(batch_size=2, collate_fn=dict(type='collate_frames'), **loader),

@@ -10,7 +10,7 @@ import torch
 from mmengine.config import Config
 from mmengine.runner import Runner
 
-import ultrasam.hooks.adapters
+import ultrasam.openmmlab.hooks.adapters
 import ultrasam.openmmlab.models  # noqa: F401
 from tests.golden import ROOT
 from tests.models.test_adapters import KINDS

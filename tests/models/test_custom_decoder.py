@@ -11,7 +11,7 @@ from mmengine.config import Config
 
 from tests.golden import ROOT
 from tests.models.test_properties import batch_of, item, random_prompts, tiny_model
-from ultrasam.checkpoints.describe import describe
+from ultrasam.checkpoints.model_card import read_card
 from ultrasam.errors import CheckpointError
 from ultrasam.structures import Prompt, PromptBatch
 
@@ -52,7 +52,7 @@ def test_trains_and_predicts(custom: torch.nn.Module):
 
 def test_export_says_why_not(custom: torch.nn.Module):
     with pytest.raises(CheckpointError, match='decoder'):
-        describe(custom.state_dict(), {}, 'custom.pth')
+        read_card(custom.state_dict(), {}, 'custom.pth')
 
 
 @torch.no_grad()

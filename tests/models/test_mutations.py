@@ -20,8 +20,8 @@ from tests.transforms import test_golden as pipeline_golden
 from ultrasam.models import SamPromptEncoder, SamTwoWayTransformer, UltraSam
 from ultrasam.models.mask_decoder import SINGLE_MASK
 from ultrasam.openmmlab.models import SamMaskHead
+from ultrasam.openmmlab.transforms import sampling
 from ultrasam.structures import Prompt
-from ultrasam.transforms import sampling
 
 pytestmark = [needs_golden, needs_frames]
 

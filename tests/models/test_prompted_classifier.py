@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-import ultrasam.evaluation.object_label_metric  # noqa: F401
+import ultrasam.openmmlab.metrics.object_labels  # noqa: F401
 from tests.golden import ROOT, trained
 from tests.models.test_properties import TINY, batch_of, gradients, item, random_prompts, tiny_model
 from ultrasam.checkpoints import load_strict

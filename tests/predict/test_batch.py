@@ -10,10 +10,10 @@ from PIL import Image
 
 from tests.inference.writers.conftest import files_in
 from tests.predict.test_encoding import Crowded
+from ultrasam import UltraSamInferencer
 from ultrasam.errors import PromptError
-from ultrasam.inference import UltraSamInferencer
-from ultrasam.inference.readers import IsolatedReader
-from ultrasam.inference.writers import ResultWriter
+from ultrasam.io.readers import IsolatedReader
+from ultrasam.io.writers import ResultWriter
 from ultrasam.predict.batch import RunProgress, RunReport, plan_files, segment_files
 from ultrasam.structures import ObjectPrompt
 

@@ -17,14 +17,14 @@ from tests.golden import model_config
 from tests.models.test_prompted_classifier import HEAD, classifier
 from tests.models.test_properties import SIZE, TINY, tiny_model
 from tests.predict.test_predictor import PROMPTS
+from ultrasam import UltraSamInferencer
 from ultrasam.checkpoints import load_strict
-from ultrasam.checkpoints.describe import describe
-from ultrasam.checkpoints.notes import note_of_model
+from ultrasam.checkpoints.model_card import read_card
 from ultrasam.checkpoints.release import write_release
 from ultrasam.checkpoints.summary import summarise
 from ultrasam.cli.main import main
 from ultrasam.errors import CheckpointError, ConfigError
-from ultrasam.inference import UltraSamInferencer
+from ultrasam.openmmlab.model_cards import detector_config, note_of_model
 from ultrasam.predict.engines.classes import unpacked
 from ultrasam.predict.propagation import CarriedPrompts
 from ultrasam.structures import ObjectPrompt, Prompt, PromptBatch
@@ -89,7 +89,7 @@ def expected_scores(inferencer: UltraSamInferencer, image: np.ndarray, prompt: O
     points = prompt.points_xy * geometry.scale_xy + 0.5
     box = None if prompt.box_xyxy is None else prompt.box_xyxy * np.tile(geometry.scale_xy, 2) + 0.5
     batch = PromptBatch.from_prompts([[Prompt(points=points, point_labels=prompt.point_labels, box=box)]])
-    embedding = unpacked(inferencer.model, torch.from_numpy(encoded.embedding)[None])
+    embedding = unpacked(inferencer.model.model, torch.from_numpy(encoded.embedding)[None])
     with torch.no_grad():
         answer = inferencer.model.predict_logits(embedding, batch, [sample])
     return answer.class_logits.sigmoid()[0].numpy()
@@ -225,13 +225,13 @@ def test_the_described_model_takes_every_tensor_and_half_a_head_is_named(tmp_pat
     from mmdet.registry import MODELS
 
     state = classifier().state_dict()
-    description = describe(state, {}, 'file')
+    description = read_card(state, {}, 'file')
     assert (description.num_classes, description.class_names) == (3, ())
-    assert load_strict(MODELS.build(description.model_config()), state, source='file').matched == len(state)
+    assert load_strict(MODELS.build(detector_config(description)), state, source='file').matched == len(state)
     del state[f'{HEAD}layers.1.weight']
     with pytest.raises(CheckpointError, match=r'lacks bbox_head.cls_prediction_head.layers.1.weight'):
-        describe(state, {}, 'file')
-    assert describe(tiny_model().state_dict(), {}, 'file').num_classes == 0
+        read_card(state, {}, 'file')
+    assert read_card(tiny_model().state_dict(), {}, 'file').num_classes == 0
 
 
 def test_a_lost_object_has_no_class(inferencer: UltraSamInferencer, image: np.ndarray):
@@ -317,3 +317,24 @@ def test_released_files_keep_the_names_of_the_classes(tmp_path: Path):
 def test_activation_of_the_classes_is_noted_and_compared(tmp_path: Path):
     model = classifier()
     assert note_of_model(model)['class_activation'] == model.bbox_head.activation == 'sigmoid'
+
+
+def test_a_release_says_what_its_checkpoint_said(tmp_path: Path, image: np.ndarray):
+    source = save(
+        tmp_path / 'iter_1.pth', class_activation='softmax', preprocessing='min_max', licence='CC0-1.0'
+    )
+    write_release(source, tmp_path / 'release.pth', note={'trained_on': 'simulated frames'}, half=False)
+    before, after = (
+        read_card(torch.load(p)['state_dict'], torch.load(p)['meta'], 'file')
+        for p in (source, tmp_path / 'release.pth')
+    )
+    assert (after.class_activation, after.preprocessing) == ('softmax', 'min_max')
+    assert after.note() == {**before.note(), 'trained_on': 'simulated frames'}
+    answers = []
+    for path in (source, tmp_path / 'release.pth'):
+        inferencer = UltraSamInferencer(path, device='cpu')
+        inferencer.set_image(image)
+        answers.append(inferencer.predict(PROMPTS))
+    assert np.array_equal(answers[0].class_scores, answers[1].class_scores)
+    assert np.array_equal(answers[0].masks, answers[1].masks)
+    assert np.allclose(answers[0].class_scores.sum(1), 1, atol=1e-5)

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from tests.golden import ROOT
+from ultrasam import UltraSamInferencer
 from ultrasam.errors import ConfigError, OutputError
-from ultrasam.predict import Predictor, UltraSamInferencer
+from ultrasam.predict import Predictor
 from ultrasam.predict.embedding_cache import EmbeddingCache
 from ultrasam.predict.geometry import ImageGeometry
 
@@ -110,12 +111,12 @@ def test_precision_engine_and_weights_have_keys_of_their_own(checkpoint: Path):
 
 
 def test_the_precision_of_the_encoder_alone_is_part_of_the_key(checkpoint: Path):
-    from ultrasam.predict.engines.torch import _encoder_key
+    from ultrasam.predict.engines.torch import embedding_key
 
     model = UltraSamInferencer(checkpoint, device='cpu').model
-    before = _encoder_key(model, False)
+    before = embedding_key(model.model, {}, bfloat16=False)
     model.backbone.inference_dtype = 'bfloat16'
-    assert _encoder_key(model, False) != before
+    assert embedding_key(model.model, {}, bfloat16=False) != before
 
 
 def test_a_folder_that_cannot_be(tmp_path: Path):

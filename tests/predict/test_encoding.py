@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import torch
 
+from ultrasam import UltraSamInferencer
 from ultrasam.errors import ConfigError
-from ultrasam.inference import UltraSamInferencer
 from ultrasam.predict import EncodedImage
 from ultrasam.predict.encoding import BatchEncoder, MemoryLimitError, is_out_of_memory
 from ultrasam.predict.engines.torch import LARGEST_BATCH, fitting_batch

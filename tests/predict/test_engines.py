@@ -15,9 +15,10 @@ import pytest
 from PIL import Image
 
 from tests.golden import ROOT
-from ultrasam.checkpoints.export import export_checkpoint
+from ultrasam import UltraSamInferencer
 from ultrasam.errors import CheckpointError, ConfigError
-from ultrasam.predict import ObjectPrompt, Predictor, UltraSamInferencer
+from ultrasam.export import export_checkpoint
+from ultrasam.predict import ObjectPrompt, Predictor
 from ultrasam.predict.engines.exported import exported_pair
 from ultrasam.predict.weights import DECODER_SUFFIX, ENCODER_SUFFIX, find_weights, shipped_pair
 

@@ -13,10 +13,11 @@ from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 
 from tests.golden import ROOT
+from ultrasam import UltraSamInferencer
 from ultrasam.checkpoints import load_checkpoint_file, load_strict, state_dict_of
-from ultrasam.checkpoints.describe import describe
+from ultrasam.checkpoints.model_card import read_card
 from ultrasam.errors import CheckpointError, ConfigError, PromptError
-from ultrasam.inference import UltraSamInferencer
+from ultrasam.openmmlab.model_cards import detector_config
 from ultrasam.structures import ObjectPrompt
 
 PROMPTS = [
@@ -47,7 +48,7 @@ def test_it_answers_as_the_evaluation_does(checkpoint: Path, kind: str):
     dataset = DATASETS.build(settings)
     loaded = load_checkpoint_file(checkpoint)
     weights = state_dict_of(loaded, checkpoint)
-    model = MODELS.build(describe(weights, loaded['meta'], 'tiny').model_config()).eval()
+    model = MODELS.build(detector_config(read_card(weights, loaded['meta'], 'tiny'))).eval()
     load_strict(model, weights, source='tiny')
     inferencer = UltraSamInferencer(checkpoint, device='cpu', mask_upsampling='binary')
     annotations = json.loads((ROOT / 'sample_dataset/annotations.agnostic.json').read_text())

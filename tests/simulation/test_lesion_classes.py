@@ -126,7 +126,7 @@ def test_several_lesions_have_classes_of_their_own() -> None:
 
 
 def test_the_files_name_the_class_of_every_frame(tmp_path: Path) -> None:
-    class_lists = pytest.importorskip('ultrasam.datasets.class_lists')
+    class_lists = pytest.importorskip('ultrasam.openmmlab.datasets.class_lists')
     path = write_coco_dataset(tmp_path / 'set', 12, 3, size=64, lesions='kinds')
     coco = json.loads(path.read_text())
     names = SimulationSettings(lesions='kinds').categories
@@ -147,7 +147,7 @@ def test_the_files_name_the_class_of_every_frame(tmp_path: Path) -> None:
 
 
 def test_frames_of_several_classes_are_listed_with_all_of_them(tmp_path: Path) -> None:
-    class_lists = pytest.importorskip('ultrasam.datasets.class_lists')
+    class_lists = pytest.importorskip('ultrasam.openmmlab.datasets.class_lists')
     write_coco_dataset(tmp_path / 'set', 16, 5, size=64, lesions='diagnosis', most_lesions=3)
     read = class_lists.ClassListDataset(
         data_root=str(tmp_path / 'set'),

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-import ultrasam.registry  # noqa: F401
+import ultrasam.openmmlab.registry  # noqa: F401
 from tests.golden import ROOT
 from ultrasam.errors import ConfigError
-from ultrasam.launch import load_run_config
+from ultrasam.openmmlab.launch import load_run_config
 
 NANO = ROOT / 'configs/UltraSAM/nano/ultrasam_nano_256.py'
 

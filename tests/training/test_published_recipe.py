@@ -15,7 +15,7 @@ from mmengine.runner import Runner
 from mmengine.runner import runner as runner_module
 from torch.utils.data import DataLoader
 
-import ultrasam.registry  # noqa: F401
+import ultrasam.openmmlab.registry  # noqa: F401
 from tests.golden import ROOT, SMALL_ARCH, needs_frames, needs_golden, read_json, seeded_model
 from tests.models.test_golden import training_frame
 from tests.models.test_properties import SIZE, TINY, item, random_prompts, tiny_model

@@ -13,10 +13,10 @@ from mmengine.config import Config
 from mmengine.registry import HOOKS
 
 from tests.corpus.tools.tiny import coco, write_dataset
-from ultrasam.datasets import UltraSamCocoDataset
 from ultrasam.errors import AnnotationError, ConfigError
-from ultrasam.evaluation.coco_metric import UltraSamCocoMetric
-from ultrasam.hooks.annotations import check_evaluator
+from ultrasam.openmmlab.datasets import UltraSamCocoDataset
+from ultrasam.openmmlab.hooks.annotations import check_evaluator
+from ultrasam.openmmlab.metrics.coco import UltraSamCocoMetric
 
 PROJECT = Path(__file__).resolve().parents[2]
 
@@ -141,7 +141,7 @@ def test_id_0_would_be_a_miss(path: Path) -> None:
 
 
 def test_shipped_configs_have_the_hook() -> None:
-    import ultrasam.registry  # noqa: F401
+    import ultrasam.openmmlab.registry  # noqa: F401
 
     configs = sorted(path for path in (PROJECT / 'configs/UltraSAM').rglob('*.py'))
     assert configs

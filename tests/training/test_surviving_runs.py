@@ -20,8 +20,8 @@ from mmengine.runner import runner as runner_module
 
 from tests.golden import ROOT
 from tests.training.tiny import RandomModel, Record, ReplayedFrames, kill_worker_at, make_runner
-from ultrasam.checkpoints.resume import find_resume_point
 from ultrasam.errors import CheckpointError, OutputError, SampleError, TrainingError
+from ultrasam.openmmlab.checkpoints.resume import find_resume_point
 
 
 @pytest.fixture(autouse=True)

@@ -18,8 +18,8 @@ from mmengine.model import BaseModel
 from mmengine.runner import Runner
 from torch import nn
 
-import ultrasam.registry  # noqa: F401
-from ultrasam.datasets.replay import ReplayableBatchSampler, ReplayableSampler, ReplayedSamples
+import ultrasam.openmmlab.registry  # noqa: F401
+from ultrasam.openmmlab.datasets.replay import ReplayableBatchSampler, ReplayableSampler, ReplayedSamples
 
 FRAMES = 20
 

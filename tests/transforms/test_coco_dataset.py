@@ -11,9 +11,9 @@ import pytest
 from mmdet.evaluation import CocoMetric
 from pycocotools import mask as coco_mask
 
-from ultrasam.datasets import UltraSamCocoDataset
 from ultrasam.errors import AnnotationError
-from ultrasam.transforms import LoadInstanceAnnotations, PackPromptedInputs, SamplePrompts
+from ultrasam.openmmlab.datasets import UltraSamCocoDataset
+from ultrasam.openmmlab.transforms import LoadInstanceAnnotations, PackPromptedInputs, SamplePrompts
 
 from .conftest import rle_of
 
@@ -30,7 +30,7 @@ def logged(caplog, monkeypatch):
     """Messages that the data set logs."""
     logger = logging.getLogger('test-datasets')
     monkeypatch.setattr(
-        'ultrasam.datasets.coco.print_log', lambda message, *_: logger.log(logging.WARNING, message)
+        'ultrasam.openmmlab.datasets.coco.print_log', lambda message, *_: logger.log(logging.WARNING, message)
     )
     return caplog
 

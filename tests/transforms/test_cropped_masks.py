@@ -11,16 +11,16 @@ import torch
 from mmcv import rescale_size
 from mmdet.structures.mask import BitmapMasks
 
-from ultrasam.openmmlab.models.heads import mask_targets
-from ultrasam.transforms import CroppedMask, CroppedMasks
-from ultrasam.transforms.cropped_masks import cropped
-from ultrasam.transforms.foreground import (
+from ultrasam.masks.foreground import (
     foreground_centre,
     foreground_pixel,
     foreground_row_counts,
     nearest_foreground,
 )
-from ultrasam.transforms.segmentation import runs_of_rle
+from ultrasam.masks.segmentation import runs_of_rle
+from ultrasam.openmmlab.models.heads import mask_targets
+from ultrasam.openmmlab.transforms import CroppedMask, CroppedMasks
+from ultrasam.openmmlab.transforms.cropped_masks import cropped
 
 from .conftest import rle_of, uncompressed_rle_of
 

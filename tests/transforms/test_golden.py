@@ -8,8 +8,8 @@ from mmdet.registry import DATASETS
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
-import ultrasam.datasets
-import ultrasam.transforms  # noqa: F401
+import ultrasam.openmmlab.datasets
+import ultrasam.openmmlab.transforms  # noqa: F401
 from tests.golden import FRAMES, ROOT, needs_frames, needs_golden, read_json
 
 pytestmark = [needs_golden, needs_frames]

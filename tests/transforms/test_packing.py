@@ -11,9 +11,9 @@ from mmdet.structures.bbox import HorizontalBoxes
 from mmdet.structures.mask import BitmapMasks
 
 from ultrasam.errors import ConfigError, PromptError
+from ultrasam.openmmlab.transforms import PackPromptedInputs
 from ultrasam.structures import Prompt, PromptBatch
 from ultrasam.structures.prompts import TokenisedPrompts
-from ultrasam.transforms import PackPromptedInputs
 
 
 def results_of(count: int) -> dict:

@@ -12,9 +12,9 @@ import pytest
 from mmcv.transforms import LoadImageFromFile
 
 from ultrasam.errors import ConfigError
-from ultrasam.transforms import LoadCachedImage
-from ultrasam.transforms import pixel_cache as module
-from ultrasam.transforms.pixel_cache import PixelCache, one_channel
+from ultrasam.openmmlab.transforms import LoadCachedImage
+from ultrasam.openmmlab.transforms import pixel_cache as module
+from ultrasam.openmmlab.transforms.pixel_cache import PixelCache, one_channel
 
 
 def write(path: Path, seed: int, *, colour: bool = True) -> np.ndarray:

@@ -9,8 +9,8 @@ from mmdet.structures.bbox import HorizontalBoxes
 from mmdet.structures.mask import BitmapMasks
 
 from ultrasam.errors import ConfigError
-from ultrasam.transforms import PromptDraw, PromptRecipe, SamplePrompts, apply_draw, draw_prompt
-from ultrasam.transforms.foreground import foreground_centre, foreground_pixel, foreground_row_counts
+from ultrasam.masks.foreground import foreground_centre, foreground_pixel, foreground_row_counts
+from ultrasam.openmmlab.transforms import PromptDraw, PromptRecipe, SamplePrompts, apply_draw, draw_prompt
 
 from .conftest import disc
 

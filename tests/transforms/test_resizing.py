@@ -8,7 +8,7 @@ import pytest
 from mmdet.datasets.transforms import RandomFlip
 
 from ultrasam.errors import ConfigError
-from ultrasam.transforms.resizing import ContiguousRandomFlip, SquareSplineResize, square_spline
+from ultrasam.openmmlab.transforms.resizing import ContiguousRandomFlip, SquareSplineResize, square_spline
 
 
 def picture(height: int, width: int, seed: int = 0, channels: int = 3) -> np.ndarray:

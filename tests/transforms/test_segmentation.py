@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from ultrasam.errors import AnnotationError
-from ultrasam.transforms import LoadInstanceAnnotations
-from ultrasam.transforms.segmentation import decode_segmentation, segmentation_fault
+from ultrasam.masks.segmentation import decode_segmentation, segmentation_fault
+from ultrasam.openmmlab.transforms import LoadInstanceAnnotations
 
 from .conftest import disc, rle_of, uncompressed_rle_of
 

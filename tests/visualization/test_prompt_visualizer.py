@@ -15,9 +15,9 @@ from mmdet.structures.mask import BitmapMasks
 from mmengine.structures import InstanceData
 
 from ultrasam.errors import ConfigError
+from ultrasam.io.writers.canvas import GREEN, RED, Canvas, instance_colour, readable_on
+from ultrasam.openmmlab.visualizer import PromptVisualizer
 from ultrasam.structures import Prompt
-from ultrasam.visualization.canvas import GREEN, RED, Canvas, instance_colour, readable_on
-from ultrasam.visualization.prompt_visualizer import PromptVisualizer
 
 
 def sample_of(

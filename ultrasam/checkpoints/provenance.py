@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ultrasam import __version__
-from ultrasam.checkpoints.describe import IMAGENET_MEAN, IMAGENET_STD
+from ultrasam.checkpoints.model_card import IMAGENET_MEAN, IMAGENET_STD
 from ultrasam.checkpoints.sources import PROFILES, Kind
 from ultrasam.checkpoints.sources.transformers import SETTINGS
 from ultrasam.checkpoints.weight_files import WeightFile

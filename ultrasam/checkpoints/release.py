@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,9 +10,8 @@ from typing import Any
 import torch
 
 from ultrasam.atomic import refuse_existing
-from ultrasam.checkpoints.describe import NOTE_KEY, describe
 from ultrasam.checkpoints.digests import publish_checkpoint
-from ultrasam.checkpoints.plain import to_plain
+from ultrasam.checkpoints.model_card import NOTE_KEY, read_card
 from ultrasam.checkpoints.reader import load_checkpoint_file
 from ultrasam.checkpoints.state_dicts import check_finite, state_dict_of
 
@@ -24,7 +24,8 @@ def write_release(
     Args:
         checkpoint: a checkpoint of a training run; its averaged weights are not used.
         out: the file to write.
-        note: plain values that say what names and shapes cannot: ``mlp_skip``, ``licence``, what it was trained on.
+        note: further plain values, such as ``licence`` and what it was trained on; what the checkpoint says about
+            itself stays, unless it is said otherwise here.
         half: store float16, which half a file of float32 needs; values that do not fit are refused.
         overwrite: replace a file that is there.
 
@@ -38,22 +39,15 @@ def write_release(
     refuse_existing(out, overwrite=overwrite)
     content = load_checkpoint_file(checkpoint)
     weights = state_dict_of(content, checkpoint)
-    meta = {**_meta_of(content), NOTE_KEY: dict(note)}
-    if class_names := describe(weights, meta, str(checkpoint)).class_names:
-        note = {**note, 'classes': list(class_names)}
+    card = read_card(weights, content.get('meta'), str(checkpoint))
+    stated = json.loads(json.dumps({**card.note(), **note}, default=str))
     if half:
         weights = type(weights)(
             (name, tensor.half() if tensor.is_floating_point() else tensor)
             for name, tensor in weights.items()
         )
     check_finite(weights, checkpoint)
-    release = {'meta': {NOTE_KEY: to_plain(dict(note), 'the note')}, 'state_dict': dict(weights)}
+    release = {'meta': {NOTE_KEY: stated}, 'state_dict': dict(weights)}
     with publish_checkpoint(out, overwrite=overwrite, verify=load_checkpoint_file) as path:
         torch.save(release, path)
     return sum(tensor.numel() for tensor in weights.values())
-
-
-def _meta_of(content: Any) -> Mapping[str, Any]:
-    """What a run writes of itself beside the weights."""
-    meta = content.get('meta') if isinstance(content, Mapping) else None
-    return meta if isinstance(meta, Mapping) else {}

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from mmengine.model import is_model_wrapper
+from torch.nn.parallel import DataParallel, DistributedDataParallel
 
 from ultrasam.errors import CheckpointError
 
@@ -246,8 +246,10 @@ def check_fit(
 
 
 def _unwrapped(model: torch.nn.Module) -> torch.nn.Module:
-    inner = model.module if is_model_wrapper(model) else model
-    return inner if isinstance(inner, torch.nn.Module) else model
+    # the wrappers of MMEngine are of these classes
+    wrapped = isinstance(model, DataParallel | DistributedDataParallel)
+    inner: Any = model.module if wrapped else model
+    return inner
 
 
 def load_strict(

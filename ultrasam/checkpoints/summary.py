@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ultrasam.checkpoints.describe import EncoderDescription, ModelDescription, describe, describe_encoder
+from ultrasam.checkpoints.model_card import EncoderCard, ModelCard, read_card, read_encoder_card
 from ultrasam.checkpoints.sources import Kind, kind_of
 from ultrasam.checkpoints.sources.names import size_of, some
 from ultrasam.checkpoints.weight_files import WeightFile, read_weights
@@ -81,27 +81,27 @@ def _architecture_lines(file: WeightFile, kind: Kind | None) -> dict[str, str]:
             },
         }
         if kind is not None and kind.mlp_skip is not None:
-            model = describe(weights, meta, source)
+            model = read_card(weights, meta, source)
             return {
                 **_encoder_lines(model),
                 **({'class names': ', '.join(model.class_names)} if model.class_names else {}),
                 **_model_lines(model, stated='mlp_skip' in file.note or kind.names is not None),
             }
         if any(name.endswith('.attn.rel_pos_h') for name in weights):
-            return _encoder_lines(describe_encoder(weights, source))
+            return _encoder_lines(read_encoder_card(weights, source))
     except CheckpointError as error:
         return {'architecture': f'not told: {error}'}
     return {}
 
 
-def _encoder_lines(encoder: EncoderDescription) -> dict[str, str]:
+def _encoder_lines(encoder: EncoderCard) -> dict[str, str]:
     return {
         'encoder': ', '.join(f'{key} {value}' for key, value in encoder.arch.items()),
         'input': f'{encoder.img_size} px, patches of {encoder.patch_size} px, windows of {encoder.window_size} tokens',
     }
 
 
-def _model_lines(model: ModelDescription, *, stated: bool) -> dict[str, str]:
+def _model_lines(model: ModelCard, *, stated: bool) -> dict[str, str]:
     return {
         'refines': 'yes, takes mask prompts' if model.refines else 'no',
         'mlp skip': model.mlp_skip + ('' if stated else ' (taken for granted: the file does not say)'),

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from ultrasam.atomic import publish_json, refuse_existing
-from ultrasam.checkpoints.describe import NOTE_KEY, note_of
 from ultrasam.checkpoints.digests import publish_checkpoint
+from ultrasam.checkpoints.model_card import NOTE_KEY, note_of
 from ultrasam.checkpoints.reader import Checkpoint, load_checkpoint_file
 from ultrasam.checkpoints.state_dicts import check_finite, state_dict_of
 from ultrasam.errors import CheckpointError, OutputError

@@ -7,16 +7,18 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ultrasam.cli.exit_codes import DONE, EXIT_CODES, INTERRUPTED, SOME_FAILED
+from ultrasam.cli.optional import needs_torch
 from ultrasam.cli.run_options import add_trust_option
-from ultrasam.errors import PromptError
-from ultrasam.inference.readers.kinds import find_inputs
+from ultrasam.errors import ConfigError, PromptError
+from ultrasam.io.readers.kinds import find_inputs
 from ultrasam.structures.frames import ObjectPrompt
 
 if TYPE_CHECKING:
     from ultrasam.predict.batch import Fault, RunReport
+    from ultrasam.predict.predictor import Predictor
 
 EXAMPLES = f"""examples:
   ultrasam predict frame.png --point 210 145
@@ -175,15 +177,15 @@ def run(args: argparse.Namespace) -> int:
     inputs = find_inputs(args.inputs, results=[args.out / name for name in RESULT_FOLDERS])
     from ultrasam.predict.engines import check_engine
 
-    check_engine(
-        args.checkpoint, engine=args.engine, device=args.device, precision=args.precision, config=args.config
-    )
+    if args.config is None:
+        check_engine(args.checkpoint, engine=args.engine, device=args.device, precision=args.precision)
+    else:
+        check_config(args)
     from ultrasam.cli.progress import ProgressBar
     from ultrasam.cli.stopping import StopRequest
-    from ultrasam.inference.readers import IsolatedReader
-    from ultrasam.inference.writers import ResultWriter
+    from ultrasam.io.readers import IsolatedReader
+    from ultrasam.io.writers import ResultWriter
     from ultrasam.predict.batch import RunReport, plan_files, segment_files
-    from ultrasam.predict.predictor import Predictor
 
     if args.trust_pickle:
         from ultrasam.checkpoints.trust import trust_pickles
@@ -197,15 +199,7 @@ def run(args: argparse.Namespace) -> int:
             return _report(plan.faults)
         with ResultWriter(args.out, formats=args.format, overwrite=args.overwrite) as writer:
             writer.plan(plan.counts)
-            predictor = Predictor(
-                args.checkpoint,
-                engine=args.engine,
-                device=args.device,
-                precision=args.precision,
-                config=args.config,
-                mask_upsampling=args.upsampling,
-                cache_dir=args.cache,
-            )
+            predictor = open_predictor(args)
             loading_s = perf_counter() - begun
             with ProgressBar(plan.stated, is_hidden=args.quiet) as progress, StopRequest() as stop:
                 segment_files(
@@ -234,6 +228,40 @@ def run(args: argparse.Namespace) -> int:
         sys.stdout.write(f'{_counted(len(plan.counts) - len(report.faults), "file")} segmented: {args.out}\n')
         sys.stderr.write(times_line(report, loading_s))
     return _report(plan.faults + report.faults)
+
+
+def check_config(args: argparse.Namespace) -> None:
+    """Check what goes with ``--config``: it is a file, and PyTorch is there, which builds its model.
+
+    Raises:
+        ConfigError: It is not.
+    """
+    from ultrasam.predict.weights import find_weights, shipped_checkpoint
+
+    needs_torch('building a model from a config')
+    if args.engine == 'onnx':
+        raise ConfigError('--config builds a model in PyTorch: leave out --engine onnx')
+    if not Path(args.config).is_file():
+        raise ConfigError(f'{args.config}: no such config. Check the path')
+    weights = shipped_checkpoint() if args.checkpoint is None else find_weights(args.checkpoint)
+    if not isinstance(weights, Path):
+        raise ConfigError(
+            f'{args.checkpoint}: ONNX files run as they are: leave out --config, or give the .pth'
+        )
+
+
+def open_predictor(args: argparse.Namespace) -> Predictor:
+    """Load the model that the command line asks for."""
+    options: dict[str, Any] = dict(
+        device=args.device, precision=args.precision, mask_upsampling=args.upsampling, cache_dir=args.cache
+    )
+    if args.config is not None:
+        from ultrasam.openmmlab.inferencer import UltraSamInferencer
+
+        return UltraSamInferencer(args.checkpoint, model=args.config, **options)
+    from ultrasam.predict.predictor import Predictor
+
+    return Predictor(args.checkpoint, engine=args.engine, **options)
 
 
 def class_lines(done: RunReport) -> str:

@@ -12,15 +12,14 @@ from ultrasam.atomic import publish_json, refuse_existing
 from ultrasam.cli.run_options import add_trust_option
 
 if TYPE_CHECKING:
-    from ultrasam.evaluation.classification_features import FeatureTable
-    from ultrasam.evaluation.classification_probes import ProbeResult
+    from ultrasam.evaluation.classification_probes import FeatureTable, ProbeResult
 
     Probe = Callable[[Mapping[str, FeatureTable], int], ProbeResult]
 
 
 def add_probe_options(parser: argparse.ArgumentParser) -> None:
     """Add the config, its weights, and where the result goes."""
-    from mmengine.config import DictAction
+    from ultrasam.openmmlab.launch import DictAction
 
     parser.add_argument('config', help='config of a classifier; the suffix .py may be left out')
     parser.add_argument(
@@ -54,8 +53,8 @@ def run_probe(args: argparse.Namespace, probe: Probe) -> str:
     from tqdm import tqdm
 
     from ultrasam.checkpoints.trust import trust_pickles
-    from ultrasam.evaluation.classification_features import features_of_config
     from ultrasam.evaluation.classification_probes import as_json
+    from ultrasam.openmmlab.classification_features import features_of_config
 
     trust_pickles(args.trust_pickle)
     if args.out is not None:

@@ -19,7 +19,7 @@ def add_trust_option(parser: argparse.ArgumentParser | argparse._ArgumentGroup) 
 
 def add_run_options(parser: argparse.ArgumentParser) -> None:
     """Add the config, its overrides, the folder of results and the launcher."""
-    from mmengine.config import DictAction
+    from ultrasam.openmmlab.launch import DictAction
 
     parser.add_argument('config', help='config file; the suffix .py may be left out')
     parser.add_argument(

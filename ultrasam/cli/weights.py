@@ -58,7 +58,7 @@ def run_export(args: argparse.Namespace) -> int:
     from ultrasam.cli.optional import needs_torch
 
     needs_torch('exporting weights')
-    from ultrasam.checkpoints.export import RECORD_NAME, TARGETS, export_checkpoint, record_file, summary
+    from ultrasam.export import RECORD_NAME, TARGETS, export_checkpoint, record_file, summary
 
     record = export_checkpoint(
         args.checkpoint,

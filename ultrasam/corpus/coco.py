@@ -117,7 +117,7 @@ def check_coco(path: Path, images: Path) -> dict[str, int]:
     Raises:
         IntegrityError: it is damaged, ids are not unique, a mask is not of its image, or an image is missing.
     """
-    from ultrasam.corpus.mask_checks import MaskChecks
+    from ultrasam.masks.mask_checks import MaskChecks
 
     content = _sections(path)
     sizes = {}

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import IO, Any, NoReturn
 
 from ultrasam.atomic import publish_file
+from ultrasam.coco.file_names import name_fault, unsafe_name_fault
 from ultrasam.corpus.errors import UnsafeNameError
-from ultrasam.corpus.layout import name_fault, unsafe_name_fault
 from ultrasam.errors import AnnotationError, OutputError
 
 _SECTIONS = ('categories', 'images', 'annotations')

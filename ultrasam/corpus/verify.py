@@ -8,17 +8,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ultrasam.coco.file_names import name_fault
 from ultrasam.corpus.agnostic import OBJECT
 from ultrasam.corpus.classification.checks import list_faults, listed_images
 from ultrasam.corpus.coco_files import CocoContent, read_coco, stream_records
 from ultrasam.corpus.errors import UnsafeNameError
 from ultrasam.corpus.image_files import ImageFacts, ImageFolder
-from ultrasam.corpus.layout import PARTS, Corpus, DatasetFolder, Track, name_fault, open_corpus, untracked
-from ultrasam.corpus.mask_checks import MaskChecks
+from ultrasam.corpus.layout import PARTS, Corpus, DatasetFolder, Track, open_corpus, untracked
 from ultrasam.corpus.merge import merged_path
 from ultrasam.corpus.releases import release_of
 from ultrasam.corpus.subjects import subject_of
 from ultrasam.errors import AnnotationError
+from ultrasam.masks.mask_checks import MaskChecks
 
 _SHOWN = 5
 _UNSAFE = ('links that leave their data set', 'names that leave the root')

@@ -12,13 +12,27 @@ import torch.nn.functional as F
 
 from ultrasam.errors import ConfigError
 from ultrasam.evaluation.classification import Figures, single_label_figures
-from ultrasam.evaluation.classification_features import FeatureTable
 
 # weight decay of the probe, a grid wide enough that its ends are not chosen
 STRENGTHS = tuple(10.0**power for power in range(-6, 3))
 NEIGHBOURS = (1, 5, 10, 20, 50)
 TEMPERATURE = 0.07  # of the votes (Wu et al. 2018, section 3.4)
 _STEPS = 200
+
+
+@dataclass(frozen=True)
+class FeatureTable:
+    """Images as vectors.
+
+    Args:
+        features: (N, D), float32.
+        labels: (N,), int, the class of each image.
+        names: of the files.
+    """
+
+    features: np.ndarray
+    labels: np.ndarray
+    names: tuple[str, ...]
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from ultrasam.corpus.run_lengths import measure_masks
-from ultrasam.datasets.annotation_files import CocoRecords
+from ultrasam.coco.records import CocoRecords
 from ultrasam.errors import AnnotationError, InputError
-from ultrasam.transforms.segmentation import compressed_rle, is_empty_segmentation, segmentation_fault
+from ultrasam.masks.run_lengths import measure_masks
+from ultrasam.masks.segmentation import compressed_rle, is_empty_segmentation, segmentation_fault
 
 # letters of run lengths that are checked together: enough for numpy, few enough for its caches
 _BATCH = 1 << 17

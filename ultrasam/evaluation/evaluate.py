@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import platform
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -19,12 +18,9 @@ from ultrasam.evaluation.protocols import PROTOCOLS, PUBLISHED, choose_protocols
 from ultrasam.evaluation.results import Results
 from ultrasam.evaluation.suite import PromptSuite, SuiteOptions
 from ultrasam.evaluation.summary import summarise
-from ultrasam.evaluation.test_set import ConfiguredTestSet, DataPlaces
 from ultrasam.hashing import file_sha256
-from ultrasam.inference.readers import open_frames
-from ultrasam.launch import find_config
-from ultrasam.openmmlab.models import UltraSamDetector as UltraSam
-from ultrasam.predict import EncodedImage, UltraSamInferencer
+from ultrasam.io.readers import open_frames
+from ultrasam.predict import EncodedImage, Predictor
 
 
 class Track(Protocol):
@@ -47,6 +43,23 @@ _DISTRIBUTIONS = {
 
 
 @dataclass(frozen=True, kw_only=True)
+class DataPlaces:
+    """Where the test set is, if not where the config says.
+
+    Args:
+        data_root: folder that the other two start from.
+        ann_file: COCO file; without ``data_root`` as from the current folder.
+        img_prefix: folder of the images; likewise.
+        limit: look at the first images only.
+    """
+
+    data_root: Path | None = None
+    ann_file: Path | None = None
+    img_prefix: Path | None = None
+    limit: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class EvaluationOptions:
     """How to evaluate.
 
@@ -59,7 +72,7 @@ class EvaluationOptions:
         seed: of random prompts and of the bootstrap.
         samples: draws of the bootstrap.
         mask_upsampling: ``'logits'`` or ``'binary'``; the other one is reported beside it.
-        device: as for :class:`UltraSamInferencer`.
+        device: as for :class:`Predictor`.
         precision: likewise; fp32 is what published figures are made with.
     """
 
@@ -78,53 +91,6 @@ class EvaluationOptions:
 def untracked(items: Iterable[Any], /, *, total: int) -> Iterable[Any]:
     """Frames as they are: a :data:`Track` that shows nothing."""
     return items
-
-
-def evaluate(
-    config: str | Path,
-    checkpoint: str | Path,
-    options: EvaluationOptions | None = None,
-    *,
-    track: Track = untracked,
-) -> Results:
-    """Evaluate a checkpoint on the test set of a config.
-
-    Args:
-        config: its file.
-        checkpoint: weights that fit its model.
-        options: how.
-        track: shows progress.
-
-    Returns:
-        All scores, with their summary.
-
-    Raises:
-        AnnotationError: the test set cannot be used.
-        CheckpointError: the checkpoint is missing, unsafe or of another model.
-        ConfigError: an option that cannot work, or a config without test set.
-
-    Example:
-        >>> results = evaluate('configs/UltraSAM/nano/ultrasam_nano_256.py', 'weights/ultrasam_nano_256.pth')
-        >>> results.summary['protocols']['box']['dice']
-    """
-    options = options or EvaluationOptions()
-    protocols = choose_protocols(options.protocols)
-    path = find_config(str(config))
-    test_set = ConfiguredTestSet(path, options.data)
-    truth = GroundTruth(test_set.ann_file, spacing_mm=checked_spacing(options.spacing_mm))
-    evaluator = test_set.evaluator() if PUBLISHED in protocols else None
-    inferencer = _inferencer(checkpoint, options, path)
-    encoded = ((truth.frame(image_id), image) for image_id, image in test_set.encoded(inferencer, evaluator))
-    frames = track(encoded, total=len(test_set))
-    results = _run(inferencer, frames, truth, protocols, options)
-    if evaluator is not None:
-        results.published = {name: float(value) for name, value in evaluator.evaluate(len(test_set)).items()}
-    settings = test_set.cfg.pretty_text
-    results.about['config'] = {
-        'path': str(config),
-        'sha256_of_settings': hashlib.sha256(settings.encode()).hexdigest(),
-    }
-    return results
 
 
 def evaluate_files(
@@ -160,29 +126,19 @@ def evaluate_files(
     # the option is for images that tell no spacing, neither in their record nor in their file
     fallback = checked_spacing(options.spacing_mm)
     truth = GroundTruth(annotations)
-    inferencer = _inferencer(checkpoint, options, None)
-    frames = track(_encoded_files(inferencer, truth, images, fallback), total=len(truth))
-    return _run(inferencer, frames, truth, protocols, options)
-
-
-def _inferencer(
-    checkpoint: str | Path | None, options: EvaluationOptions, config: Path | None
-) -> UltraSamInferencer:
-    inferencer = UltraSamInferencer(
+    predictor = Predictor(
         checkpoint,
-        model=config,
+        engine='torch',
         device=options.device,
         precision=options.precision,
         mask_upsampling=options.mask_upsampling,
     )
-    if not isinstance(inferencer.model, UltraSam):
-        kind = type(inferencer.model).__name__
-        raise ConfigError(f'{config}: its model, {kind}, takes no prompts: give a config of UltraSam')
-    return inferencer
+    frames = track(_encoded_files(predictor, truth, images, fallback), total=len(truth))
+    return score_frames(predictor, frames, truth, protocols, options)
 
 
 def _encoded_files(
-    inferencer: UltraSamInferencer,
+    predictor: Predictor,
     truth: GroundTruth,
     images: Path,
     fallback: tuple[float, float] | None,
@@ -195,19 +151,31 @@ def _encoded_files(
             raise AnnotationError(f'{truth.path}: names an image that cannot be used: {error}') from error
         yield (
             replace(frame, spacing_mm=frame.spacing_mm or read.spacing_mm or fallback),
-            inferencer.encode(read.image),
+            predictor.encode(read.image),
         )
 
 
-def _run(
-    inferencer: UltraSamInferencer,
+def score_frames(
+    predictor: Predictor,
     frames: Iterable[tuple[TrueFrame, EncodedImage]],
     truth: GroundTruth,
     protocols: tuple[str, ...],
     options: EvaluationOptions,
 ) -> Results:
+    """Prompt every frame in every way, and sum up.
+
+    Args:
+        predictor: What answers, in PyTorch.
+        frames: Each frame with its embedding.
+        truth: Where the frames are from.
+        protocols: Names of the ways to prompt.
+        options: How.
+
+    Raises:
+        AnnotationError: Nothing can be scored.
+    """
     suite = PromptSuite(
-        inferencer,
+        predictor,
         SuiteOptions(
             protocols=protocols, clicks=options.clicks, seed=options.seed, tolerances=options.tolerances
         ),
@@ -228,7 +196,7 @@ def _run(
         'annotations_left_out': dict(left_out),
         'subject_is': dict(units),
     }
-    results.about = _about(inferencer, truth, options, protocols)
+    results.about = _about(predictor, truth, options, protocols)
     results.summary = summarise(results, samples=options.samples, seed=options.seed)
     return results
 
@@ -244,10 +212,11 @@ def _counts(results: Results) -> dict[str, Any]:
 
 
 def _about(
-    inferencer: UltraSamInferencer, truth: GroundTruth, options: EvaluationOptions, protocols: tuple[str, ...]
+    predictor: Predictor, truth: GroundTruth, options: EvaluationOptions, protocols: tuple[str, ...]
 ) -> dict[str, Any]:
+    engine: Any = predictor.engine
     return {
-        'checkpoint': {'path': str(inferencer.weights), 'sha256': file_sha256(inferencer.weights)},
+        'checkpoint': {'path': str(predictor.weights), 'sha256': file_sha256(predictor.weights)},
         'annotations': {'path': str(truth.path), 'sha256': file_sha256(truth.path)},
         'protocols': list(protocols),
         'settings': {
@@ -257,10 +226,10 @@ def _about(
             'tolerances': asdict(options.tolerances),
             'spacing_mm': None if options.spacing_mm is None else list(options.spacing_mm),
             'mask_upsampling': options.mask_upsampling,
-            'precision': 'bf16' if inferencer.bfloat16 else 'fp32',
+            'precision': 'bf16' if engine.bfloat16 else 'fp32',
             'limit': options.data.limit,
         },
-        'device': inferencer.device.type,
+        'device': engine.device.type,
         'versions': _versions(),
     }
 

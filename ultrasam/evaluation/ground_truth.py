@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
+from ultrasam.coco.records import FileContent, open_records
 from ultrasam.corpus.layout import PARTS
 from ultrasam.corpus.releases import organs_of, release_of
-from ultrasam.datasets.annotation_files import FileContent, open_records
 from ultrasam.errors import AnnotationError, ConfigError
-from ultrasam.transforms.segmentation import decode_segmentation
+from ultrasam.masks.segmentation import decode_segmentation
 
 NOT_STATED = 'not stated'
 _SUBJECT_FIELDS = {'subject': 'subject', 'subject_id': 'subject', 'source_file': 'source file'}

@@ -12,7 +12,7 @@ from ultrasam.errors import AnnotationError, InputError
 from ultrasam.evaluation.ground_truth import GroundTruth
 from ultrasam.evaluation.metrics import dice
 from ultrasam.evaluation.simulated_users import PromptRule, box_rule, point_rule
-from ultrasam.inference.readers import open_frames
+from ultrasam.io.readers import open_frames
 from ultrasam.predict import EncodedImage, Predictor
 
 

@@ -7,9 +7,9 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 
+from ultrasam.masks.foreground import foreground_centre, foreground_row_counts
 from ultrasam.predict.postprocess import box_of_mask
 from ultrasam.structures import ObjectPrompt
-from ultrasam.transforms.foreground import foreground_centre, foreground_row_counts
 
 PromptRule = Callable[[np.ndarray, np.random.Generator], ObjectPrompt]
 """From a true mask (H, W), bool, to the prompt of a simulated user."""

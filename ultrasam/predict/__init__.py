@@ -4,7 +4,7 @@ From click to mask: ``predictor`` turns the prompt into tokens (``prompts``), an
 (``engines``), and ``postprocess`` brings the mask to the size of the image.
 """
 
-from ultrasam.predict.predictor import EncodedImage, Predictor, UltraSamInferencer
+from ultrasam.predict.predictor import EncodedImage, Predictor
 from ultrasam.structures.frames import Frame, ObjectPrompt, Segmentation
 
-__all__ = ['EncodedImage', 'Frame', 'ObjectPrompt', 'Predictor', 'Segmentation', 'UltraSamInferencer']
+__all__ = ['EncodedImage', 'Frame', 'ObjectPrompt', 'Predictor', 'Segmentation']

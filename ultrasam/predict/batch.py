@@ -10,8 +10,8 @@ from statistics import median
 from time import perf_counter
 
 from ultrasam.errors import InputError, PromptError
-from ultrasam.inference.readers import IsolatedReader
-from ultrasam.inference.writers import ResultWriter
+from ultrasam.io.readers import IsolatedReader
+from ultrasam.io.writers import ResultWriter
 from ultrasam.predict.encoding import BatchEncoder, MemoryLimitError, is_out_of_memory
 from ultrasam.predict.predictor import Predictor
 from ultrasam.predict.propagation import CarriedPrompts, SamePrompts

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -46,10 +45,10 @@ class Predictor:
             small model that ships.
         engine: ``'onnx'`` runs in onnxruntime and needs no PyTorch; a checkpoint is exported once and kept in the
             user's cache folder. ``'torch'`` runs in PyTorch. ``'auto'`` takes onnx for ONNX files and for the shipped
-            model, torch for checkpoints and wherever an option needs it.
+            model, torch for checkpoints and wherever an option needs it. Or an engine of one's own, with two calls as
+            :class:`~ultrasam.predict.engines.base.Engine` says; the other options are then its own.
         device: ``'cpu'``, ``'cuda'``, ``'cuda:1'`` or ``'mps'``; None takes the best that the engine finds.
         precision: ``'fp32'``, ``'bf16'``, or ``'auto'``: bf16 on a GPU that has it, else fp32.
-        config: Config to build the model from; None reads the architecture from the checkpoint.
         mask_upsampling: ``'logits'`` interpolates mask logits to the size of the image and thresholds then;
             ``'binary'`` thresholds first, as the published figures were made.
         cache_dir: Folder that keeps image embeddings between sessions; None keeps none.
@@ -74,10 +73,9 @@ class Predictor:
         self,
         weights: str | Path | None = None,
         *,
-        engine: str = 'auto',
+        engine: str | Engine = 'auto',
         device: str | None = None,
         precision: str = 'auto',
-        config: str | Path | None = None,
         mask_upsampling: str = 'logits',
         cache_dir: str | Path | None = None,
         threads: int | None = None,
@@ -86,9 +84,9 @@ class Predictor:
             raise ConfigError(
                 f'mask_upsampling {mask_upsampling!r}: use one of {", ".join(MASK_UPSAMPLINGS)}'
             )
-        self.engine: Engine = open_engine(
-            weights, engine=engine, device=device, precision=precision, config=config, threads=threads
-        )
+        if isinstance(engine, str):
+            engine = open_engine(weights, engine=engine, device=device, precision=precision, threads=threads)
+        self.engine: Engine = engine
         self.weights = self.engine.source
         self.mask_upsampling = mask_upsampling
         self.cache = None if cache_dir is None else EmbeddingCache(Path(cache_dir), self.engine.info.key)
@@ -266,42 +264,6 @@ class Predictor:
         return found
 
 
-class UltraSamInferencer(Predictor):
-    """The predictor in PyTorch, under the name and with the arguments of an OpenMMLab inferencer.
-
-    Args:
-        weights: A checkpoint of UltraSam; None takes the small one that ships.
-        model: Config to build the model from; None reads the architecture from the checkpoint.
-        **options: Further arguments of :class:`Predictor`.
-    """
-
-    def __init__(
-        self, weights: str | Path | None = None, *, model: str | Path | None = None, **options: Any
-    ) -> None:
-        super().__init__(weights, config=model, **{'engine': 'torch', **options})
-
-    @property
-    def model(self) -> Any:
-        """The detector in PyTorch."""
-        return self.engine.model  # type: ignore[attr-defined]
-
-    @property
-    def device(self) -> Any:
-        """The device of the detector."""
-        return self.engine.device  # type: ignore[attr-defined]
-
-    @property
-    def bfloat16(self) -> bool:
-        """Return True if the detector runs in bfloat16."""
-        return bool(self.engine.bfloat16)  # type: ignore[attr-defined]
-
-    def predict(  # type: ignore[override]
-        self, prompts: ObjectPrompt | Sequence[ObjectPrompt] | None = None, **prompt: Any
-    ) -> Segmentation:
-        """Segment objects of the image set before; :meth:`Predictor.predict` says what ``prompt`` may hold."""
-        return super().predict(prompts=prompts, **prompt)
-
-
 def _groups(prompts: Sequence[NetworkPrompt]) -> list[list[int]]:
     """Return which objects are decoded together: equally many tokens, all single clicks or none, all masks or none."""
     groups: dict[tuple[int, bool, bool], list[int]] = {}
@@ -344,7 +306,7 @@ def _pixels(image: np.ndarray | str | Path | Frame) -> np.ndarray:
 
 
 def _only_frame(path: Path) -> Frame:
-    from ultrasam.inference.readers import open_frames
+    from ultrasam.io.readers import open_frames
 
     with open_frames(path) as source:
         if len(source) != 1:

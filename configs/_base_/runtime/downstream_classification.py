@@ -2,15 +2,6 @@
 
 _base_ = './ultrasam_iter.py'
 
-custom_imports = dict(
-    imports=[
-        'ultrasam.registry',
-        'ultrasam.datasets.class_lists',
-        'ultrasam.evaluation.classification_metric',
-        'ultrasam.hooks.classes',
-        'ultrasam.openmmlab.models.classification_model',
-    ]
-)
 default_scope = 'mmpretrain'
 default_hooks = dict(
     checkpoint=dict(interval=500, save_best='classification/f1'),

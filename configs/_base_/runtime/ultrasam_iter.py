@@ -1,7 +1,8 @@
 """Logging, checkpoints and pictures of a run counted in iterations."""
 
-custom_imports = dict(imports=['ultrasam.registry'], allow_failed_imports=False)
+custom_imports = dict(imports=['ultrasam.openmmlab.registry'], allow_failed_imports=False)
 default_scope = 'mmdet'
+runner_type = 'UltraSamRunner'
 
 default_hooks = dict(
     timer=dict(type='IterTimerHook'),

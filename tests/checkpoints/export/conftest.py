@@ -10,7 +10,7 @@ import torch
 
 from tests.golden import trained
 from tests.models.test_properties import TINY, tiny_model
-from ultrasam.checkpoints.export import export_checkpoint
+from ultrasam.export import export_checkpoint
 
 # the labelling tools take images of 1024 px; windows alone keep it small
 TINY_1024 = {

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from ultrasam.checkpoints.export.onnx_files import decoder, write_graph
-from ultrasam.checkpoints.export.source import open_source
+from ultrasam.export.onnx_files import decoder, write_graph
+from ultrasam.export.source import open_source
 from ultrasam.structures import Prompt, PromptBatch
 
 INPUTS = ('image_embeddings', 'point_coords', 'point_labels', 'mask_input', 'has_mask_input', 'orig_im_size')

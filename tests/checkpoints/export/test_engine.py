@@ -14,8 +14,8 @@ import torch
 import ultrasam
 from tests.golden import ROOT
 from tests.models.test_properties import tiny_model
-from ultrasam.checkpoints.export import TARGETS, export_checkpoint
 from ultrasam.errors import CheckpointError, ConfigError, OutputError
+from ultrasam.export import TARGETS, export_checkpoint
 
 FILE_TARGETS = [name for name, target in TARGETS.items() if not target.folder]
 FOLDER_TARGETS = [name for name, target in TARGETS.items() if target.folder]
@@ -136,7 +136,7 @@ def test_failure_half_way_leaves_nothing(tiny, tmp_path, monkeypatch, target):
     def fail(*args, **kwargs):
         raise OSError(28, 'No space left on device')
 
-    monkeypatch.setattr('ultrasam.checkpoints.export.engine.build_record', fail)
+    monkeypatch.setattr('ultrasam.export.engine.build_record', fail)
     if target == 'segment-anything':
         monkeypatch.setattr('torch.save', fail)
     with pytest.raises(OutputError, match='No space left'):

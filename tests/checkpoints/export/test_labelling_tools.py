@@ -13,12 +13,12 @@ import torch
 import yaml
 
 from tests.checkpoints.export.running import decoder_inputs, difference, model_answer, run
-from ultrasam.checkpoints.export import export_checkpoint
-from ultrasam.checkpoints.export.graphs import file_stem
-from ultrasam.checkpoints.export.onnx_files import cropping_decoder, decoder, write_graph
-from ultrasam.checkpoints.export.source import open_source
+from ultrasam import UltraSamInferencer
 from ultrasam.errors import CheckpointError
-from ultrasam.inference import UltraSamInferencer
+from ultrasam.export import export_checkpoint
+from ultrasam.export.graphs import file_stem
+from ultrasam.export.onnx_files import cropping_decoder, decoder, write_graph
+from ultrasam.export.source import open_source
 from ultrasam.predict import ObjectPrompt
 
 pytest.importorskip('onnx')
@@ -185,7 +185,7 @@ def test_mask_cut_to_its_box(cropping, onnx_folder, size_hw):
 
 def test_empty_mask_has_a_box_of_one_pixel(tiny, tmp_path):
     source = open_source(tiny)
-    for mlp in source.model.bbox_head.output_hypernetworks_mlps:
+    for mlp in source.model.mask_decoder.output_hypernetworks_mlps:
         mlp.layers[-1].weight.data.zero_()
         mlp.layers[-1].bias.data.zero_()
     write_graph(cropping_decoder(source), tmp_path / 'decoder.onnx', source, opset=17)

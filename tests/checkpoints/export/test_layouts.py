@@ -13,10 +13,10 @@ import torch
 from tests.checkpoints.export.conftest import save_tiny
 from tests.checkpoints.export.running import decoder_inputs, difference, some_points
 from tests.models.test_properties import SIZE, TINY
-from ultrasam.checkpoints.export import export_checkpoint
-from ultrasam.checkpoints.export.source import open_source
+from ultrasam import UltraSamInferencer
 from ultrasam.errors import CheckpointError
-from ultrasam.inference import UltraSamInferencer
+from ultrasam.export import export_checkpoint
+from ultrasam.export.source import open_source
 
 BOX = (20.0, 15.0, 90.0, 70.0)
 PROMPTS = {
@@ -256,7 +256,7 @@ def test_safetensors_is_the_same_model(tiny, inferencer, picture, tmp_path):
     out = tmp_path / 'tiny.safetensors'
     export_checkpoint(tiny, out, 'safetensors')
     again = open_source(out)
-    assert again.note() == open_source(tiny).note()
+    assert again.card.note() == open_source(tiny).card.note()
     stored = torch.load(tiny, weights_only=True)['state_dict']
     assert set(again.state_dict) == set(stored)
     assert all(torch.equal(tensor, stored[name]) for name, tensor in again.state_dict.items())

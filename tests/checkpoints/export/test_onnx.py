@@ -20,11 +20,11 @@ from tests.checkpoints.export.running import (
     write_decoder,
 )
 from tests.golden import ROOT
-from ultrasam.checkpoints.export import export_checkpoint
-from ultrasam.checkpoints.export.onnx_files import pixel_encoder, write_graph
-from ultrasam.checkpoints.export.source import open_source
+from ultrasam import UltraSamInferencer
 from ultrasam.errors import CheckpointError, ConfigError
-from ultrasam.inference import UltraSamInferencer
+from ultrasam.export import export_checkpoint
+from ultrasam.export.onnx_files import pixel_encoder, write_graph
+from ultrasam.export.source import open_source
 from ultrasam.predict import EncodedImage
 from ultrasam.predict.geometry import ImageGeometry
 from ultrasam.structures import ObjectPrompt
@@ -56,7 +56,7 @@ def model(tiny):
 def embedding(model):
     pixels = torch.randn(1, 3, 128, 128, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
-        return model.extract_feat(pixels).numpy()
+        return model.encode(pixels).numpy()
 
 
 @pytest.mark.parametrize('size_hw', [(128, 60), (128, 128), (100, 128), (1, 128)])
@@ -82,7 +82,7 @@ def test_plain_encoder(onnx_folder, model):
     pixels = torch.randn(1, 3, 128, 128, generator=torch.Generator().manual_seed(1))
     (found,) = run(onnx_folder / 'tiny.encoder_plain.onnx', input_image=pixels.numpy()).values()
     with torch.no_grad():
-        assert difference(found, model.extract_feat(pixels).numpy()) < 1e-4
+        assert difference(found, model.encode(pixels).numpy()) < 1e-4
 
 
 @pytest.mark.parametrize('prompt', PROMPTS)
@@ -249,7 +249,7 @@ def test_shipped_checkpoint(tmp_path):
 
 
 def test_too_large_for_one_file(tiny, tmp_path, monkeypatch):
-    monkeypatch.setattr('ultrasam.checkpoints.export.onnx_files._LARGEST_FILE', 1000)
+    monkeypatch.setattr('ultrasam.export.onnx_files._LARGEST_FILE', 1000)
     with pytest.raises(CheckpointError, match='do not fit one ONNX file'):
         export_checkpoint(tiny, tmp_path / 'onnx', 'onnx')
     assert not list(tmp_path.iterdir())

@@ -19,8 +19,8 @@ from tests.checkpoints.export.running import (
 from tests.checkpoints.export.test_labelling_tools import ask
 from tests.golden import SHARED, frame, needs_frames, needs_golden, read_json, seeded_state_dict
 from tests.models.test_golden import relative_error
-from ultrasam.checkpoints.export import export_checkpoint
-from ultrasam.inference import UltraSamInferencer
+from ultrasam import UltraSamInferencer
+from ultrasam.export import export_checkpoint
 from ultrasam.models.postprocess import boxes_of_masks, masks_at_image_size
 from ultrasam.structures import ObjectPrompt
 

@@ -20,7 +20,7 @@ from tests.corpus.tools.tiny import read
 from tests.golden import ROOT
 from ultrasam.corpus.loading import load_spec
 from ultrasam.corpus.manifest import verify_dataset
-from ultrasam.datasets.class_lists import ClassListDataset
+from ultrasam.openmmlab.datasets.class_lists import ClassListDataset
 
 SPECS = {name: spec for name, path in DESCRIPTIONS.items() if (spec := load_spec(path)).classes}
 LISTS = {'train': 'train.txt', 'val': 'val_classification.txt', 'test': 'test_classification.txt'}

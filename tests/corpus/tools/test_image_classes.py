@@ -126,7 +126,7 @@ def test_images_of_unknown_class_are_in_no_list(tmp_path: Path) -> None:
 def test_several_classes_an_image(tmp_path: Path) -> None:
     from mmengine.registry import DefaultScope
 
-    from ultrasam.datasets.class_lists import ClassListDataset
+    from ultrasam.openmmlab.datasets.class_lists import ClassListDataset
 
     choices = (['tumour', 'cyst'], ['cyst'], [])
     folder = labelled(tmp_path, lambda number: choices[number % 3])

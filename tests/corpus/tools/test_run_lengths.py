@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from pycocotools import mask as coco_mask
 
-from ultrasam.corpus.run_lengths import measure_masks
+from ultrasam.masks.run_lengths import measure_masks
 
 
 def random_masks(seed: int) -> list[np.ndarray]:

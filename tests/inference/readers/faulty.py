@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from ultrasam.inference.readers.opening import open_frames as open_sound_frames
-from ultrasam.inference.readers.source import FrameSource
+from ultrasam.io.readers.opening import open_frames as open_sound_frames
+from ultrasam.io.readers.source import FrameSource
 from ultrasam.structures.frames import Frame
 
 OPENER = f'{__name__}:open_frames'

@@ -20,8 +20,8 @@ from tests.inference.readers.files import (
     save_dicom,
 )
 from ultrasam.errors import InputError
-from ultrasam.inference.readers import FrameSource, open_frames
-from ultrasam.inference.readers.dicom_header import VoiWindow
+from ultrasam.io.readers import FrameSource, open_frames
+from ultrasam.io.readers.dicom_header import VoiWindow
 
 pydicom = pytest.importorskip('pydicom', reason='needs the extra dicom')
 uid = pydicom.uid

@@ -10,7 +10,7 @@ from PIL import Image
 
 from tests.inference.readers.files import colours, ramp
 from ultrasam.errors import InputError
-from ultrasam.inference.readers import open_frames
+from ultrasam.io.readers import open_frames
 
 
 def read(path: Path, **options: object) -> np.ndarray:

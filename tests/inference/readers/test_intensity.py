@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ultrasam.errors import InputError
-from ultrasam.inference.readers.intensity import IntensityScale, spread
+from ultrasam.io.readers.intensity import IntensityScale, spread
 
 
 def test_spread_rounds_and_cuts_off() -> None:

@@ -18,7 +18,7 @@ from tests.inference.readers import faulty
 from tests.inference.readers.files import ramp, save_dicom
 from tests.inference.readers.test_videos import save as save_video
 from ultrasam.errors import InputError
-from ultrasam.inference.readers import IsolatedReader, open_frames
+from ultrasam.io.readers import IsolatedReader, open_frames
 
 
 @pytest.fixture(scope='module')

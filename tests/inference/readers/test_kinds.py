@@ -10,7 +10,7 @@ from PIL import Image
 
 from tests.inference.readers.files import ramp
 from ultrasam.errors import InputError
-from ultrasam.inference.readers import find_inputs, kind_of, open_frames
+from ultrasam.io.readers import find_inputs, kind_of, open_frames
 
 
 def touch(path: Path, content: bytes = b'x') -> Path:

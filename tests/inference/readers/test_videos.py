@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from ultrasam.errors import InputError
-from ultrasam.inference.readers import open_frames
+from ultrasam.io.readers import open_frames
 
 CODECS = {'avi': 'MJPG', 'mkv': 'MJPG', 'mp4': 'mp4v', 'mov': 'mp4v'}
 COUNT = 12

@@ -10,8 +10,8 @@ import pytest
 
 from tests.inference.readers.files import colours, ellipse, extent_mm, ramp
 from ultrasam.errors import InputError
-from ultrasam.inference.readers import open_frames
-from ultrasam.inference.readers.nifti import check_nifti
+from ultrasam.io.readers import open_frames
+from ultrasam.io.readers.nifti import check_nifti
 from ultrasam.structures.frames import VolumeGeometry
 
 sitk = pytest.importorskip('SimpleITK', reason='needs the extra volume')

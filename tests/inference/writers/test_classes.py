@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from pycocotools.coco import COCO
 
-from ultrasam.datasets import UltraSamCocoDataset
-from ultrasam.inference.writers import ResultWriter
-from ultrasam.inference.writers.pictures import draw_overlay
-from ultrasam.inference.writers.table import CLASS_COLUMNS, COLUMNS
+from ultrasam.io.writers import ResultWriter
+from ultrasam.io.writers.pictures import draw_overlay
+from ultrasam.io.writers.table import CLASS_COLUMNS, COLUMNS
+from ultrasam.openmmlab.datasets import UltraSamCocoDataset
 from ultrasam.structures import Segmentation
 
 from .conftest import make_frame, make_segmentation

@@ -14,14 +14,14 @@ from PIL import Image
 from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
-from ultrasam.datasets import UltraSamCocoDataset
 from ultrasam.errors import OutputError
-from ultrasam.inference.writers import ResultWriter
-from ultrasam.inference.writers.measurements import measure
-from ultrasam.inference.writers.pictures import draw_overlay, label_map
+from ultrasam.io.writers import ResultWriter
+from ultrasam.io.writers.canvas import instance_colour
+from ultrasam.io.writers.measurements import measure
+from ultrasam.io.writers.pictures import draw_overlay, label_map
+from ultrasam.openmmlab.datasets import UltraSamCocoDataset
+from ultrasam.openmmlab.transforms import LoadInstanceAnnotations, PackPromptedInputs, SamplePrompts
 from ultrasam.structures import ObjectPrompt
-from ultrasam.transforms import LoadInstanceAnnotations, PackPromptedInputs, SamplePrompts
-from ultrasam.visualization.canvas import instance_colour
 
 from .conftest import GEOMETRY, files_in, make_frame, make_segmentation
 

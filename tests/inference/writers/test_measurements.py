@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from ultrasam.errors import ConfigError
-from ultrasam.inference.writers.measurements import Measurement, ellipse_circumference, measure
+from ultrasam.io.writers.measurements import Measurement, ellipse_circumference, measure
 
 SPACINGS = [(1.0, 1.0), (0.3, 0.3), (0.5, 0.25), (0.2, 0.6)]
 SHIFTS = [(0.0, 0.0), (0.5, 0.5), (0.3, 0.8)]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ultrasam.inference.writers.names import ResultNames
+from ultrasam.io.writers.names import ResultNames
 
 
 def names_of(files: dict[str, int | None]) -> list[str]:

@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 
 from ultrasam.errors import ConfigError, OutputError
-from ultrasam.inference.writers import FORMATS, ResultWriter
-from ultrasam.inference.writers import files as writer_files
+from ultrasam.io.writers import FORMATS, ResultWriter
+from ultrasam.io.writers import files as writer_files
 
 from .conftest import files_in, make_frame, make_segmentation
 

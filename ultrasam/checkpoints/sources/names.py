@@ -210,7 +210,7 @@ class NameTable:
         """Rename to our names; every tensor is used exactly once.
 
         Whether all tensors of a model are there is known to the model alone: see
-        :func:`ultrasam.checkpoints.convert.check_complete`.
+        :func:`ultrasam.export.convert.check_complete`.
 
         Args:
             state_dict: flat, under the names of the source.

@@ -8,9 +8,9 @@ import cv2
 import numpy as np
 from pycocotools import mask as coco_mask
 
-from ultrasam.corpus.mask_checks import form_fault
-from ultrasam.corpus.run_lengths import measure_masks
 from ultrasam.errors import AnnotationError
+from ultrasam.masks.mask_checks import form_fault
+from ultrasam.masks.run_lengths import measure_masks
 
 # Paths are drawn in half pixels of the image, so that a mask of one pixel has an inside.
 UNITS_PER_PIXEL = 2

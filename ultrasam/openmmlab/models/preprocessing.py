@@ -9,6 +9,8 @@ from mmdet.models.data_preprocessors import DetDataPreprocessor
 from mmdet.registry import MODELS
 from torch import Tensor
 
+from ultrasam.models.preprocessing import min_max
+
 
 @MODELS.register_module()
 class MinMaxPreprocessor(DetDataPreprocessor):
@@ -24,10 +26,3 @@ class MinMaxPreprocessor(DetDataPreprocessor):
         inputs = [min_max(image) for image in data['inputs']]
         batch = torch.stack(inputs) if isinstance(data['inputs'], Tensor) else inputs
         return super().forward({**data, 'inputs': batch}, training)
-
-
-def min_max(image: Tensor) -> Tensor:
-    """Return an image (3, H, W) over its range: float, 0 to 1; a uniform one is 0."""
-    image = image.float()
-    low, high = image.aminmax()
-    return (image - low) / (high - low).clamp(min=1e-8)

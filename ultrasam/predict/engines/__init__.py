@@ -20,7 +20,6 @@ def open_engine(
     engine: str = 'auto',
     device: str | None = None,
     precision: str = 'auto',
-    config: str | Path | None = None,
     threads: int | None = None,
 ) -> Engine:
     """Load a model; arguments as for :class:`ultrasam.predict.Predictor`.
@@ -29,7 +28,7 @@ def open_engine(
         CheckpointError: Weights that are unsafe, damaged, or of another model.
         ConfigError: Weights that do not exist, options that contradict each other, or PyTorch is needed and missing.
     """
-    source = check_engine(weights, engine=engine, device=device, precision=precision, config=config)
+    source = check_engine(weights, engine=engine, device=device, precision=precision)
     if isinstance(source, Path) and engine == 'onnx':
         from ultrasam.predict.engines.exported import exported_pair
 
@@ -40,7 +39,7 @@ def open_engine(
         return OnnxEngine(source, threads=threads)
     from ultrasam.predict.engines.torch import TorchEngine
 
-    return TorchEngine(source, device=device, precision=precision, config=config)
+    return TorchEngine.from_checkpoint(source, device=device, precision=precision)
 
 
 def check_engine(
@@ -49,7 +48,6 @@ def check_engine(
     engine: str = 'auto',
     device: str | None = None,
     precision: str = 'auto',
-    config: str | Path | None = None,
 ) -> OnnxPair | Path:
     """Check weights and options, loading nothing.
 
@@ -71,7 +69,6 @@ def check_engine(
         for name, is_set in (
             (f'device {device}', kind != 'cpu'),
             (f'precision {precision}', precision == 'bf16'),
-            (f'config {config}', config is not None),
         )
         if is_set
     ]

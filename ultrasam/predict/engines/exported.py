@@ -26,7 +26,7 @@ def exported_pair(checkpoint: Path) -> OnnxPair:
     root = Path(os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache')
     folder = root / 'ultrasam' / 'onnx' / f'{file_sha256(checkpoint)}-{ultrasam.__version__}'
     if not folder.is_dir():
-        from ultrasam.checkpoints.export import export_checkpoint
+        from ultrasam.export import export_checkpoint
 
         _logger.info('exporting %s to ONNX, once: %s', checkpoint, folder)
         folder.parent.mkdir(parents=True, exist_ok=True)

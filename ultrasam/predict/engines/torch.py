@@ -1,30 +1,27 @@
-"""The model in PyTorch, built from the config or from the checkpoint itself."""
+"""The model in PyTorch."""
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from mmdet.registry import MODELS
-from mmengine.config import Config
-from mmengine.registry import DefaultScope
 from torch import Tensor
 
-import ultrasam.registry  # noqa: F401
 from ultrasam.checkpoints import load_checkpoint_file, load_strict, state_dict_of
-from ultrasam.checkpoints.describe import describe
-from ultrasam.checkpoints.notes import note_of_model
+from ultrasam.checkpoints.build import build_model, build_preprocessing, class_scores
+from ultrasam.checkpoints.model_card import read_card
 from ultrasam.errors import ConfigError
 from ultrasam.models import Answer
-from ultrasam.openmmlab.models import UltraSamDetector
+from ultrasam.models.ultrasam import UltraSam
 from ultrasam.predict.engines.absorbed_decoder import AbsorbedDecoder
 from ultrasam.predict.engines.base import Decoded, ModelInfo
-from ultrasam.predict.engines.classes import class_names, packed, unpacked
+from ultrasam.predict.engines.classes import names_or_numbers, packed, unpacked
 from ultrasam.structures.prompts import NOT_A_POINT, PromptBatch
 
 # Not measured: a bound on how long the first frame of a batch waits for the last.
@@ -34,75 +31,96 @@ _SHARE_OF_MEMORY = 0.6
 
 
 class TorchEngine:
-    """Runs a detector.
+    """Runs a model as it is, in evaluation mode; :meth:`from_checkpoint` reads one.
 
     Args:
-        weights: A checkpoint of UltraSam, ours or the published one.
+        model: The model; it is moved to the device.
+        prepare: Turns resized images (3, h, w), uint8 RGB, on the device into the network input (B, 3, S, S).
+        settings: What decides about an embedding apart from the weights, such as the preprocessing.
+        source: File of the weights.
         device: As for :class:`ultrasam.predict.Predictor`.
         precision: As there.
-        config: As there.
+        class_names: Names of the classes of a prompted classifier.
+        scores_of: Turns its class logits (M, C) into probabilities.
 
     Attributes:
-        model: The detector, in evaluation mode.
+        model: The model.
         device: Its device.
         bfloat16: True if it runs in bfloat16.
 
     Raises:
-        CheckpointError: Weights that are unsafe, damaged, or do not fit.
         ConfigError: A device that is not there.
     """
 
     def __init__(
         self,
-        weights: Path,
+        model: UltraSam,
         *,
+        prepare: Callable[[Sequence[Tensor]], Tensor],
+        settings: Mapping[str, Any],
+        source: Path,
         device: str | None = None,
         precision: str = 'auto',
-        config: str | Path | None = None,
+        class_names: Sequence[str] = (),
+        scores_of: Callable[[Tensor], Tensor] | None = None,
     ) -> None:
         self.device = choose_device(device)
         self.bfloat16 = precision == 'bf16' or (
             precision == 'auto' and self.device.type == 'cuda' and torch.cuda.is_bf16_supported()
         )
-        checkpoint = load_checkpoint_file(weights)
-        state_dict = state_dict_of(checkpoint, weights)
-        whole = None if config is None else Config.fromfile(str(config))
-        if whole is None:
-            settings: Any = describe(state_dict, checkpoint.get('meta'), str(weights)).model_config()
-        else:
-            settings = whole.model
-        with DefaultScope.overwrite_default_scope('mmdet'):
-            model = MODELS.build(settings)
-        load_strict(model, state_dict, source=str(weights))
-        names = class_names(model, checkpoint.get('meta'), whole, str(config or weights))
-        self.model: Any = model.to(self.device).eval()
-        # the preprocessor keeps a device of its own
-        self.model.data_preprocessor.to(self.device)
+        self.model = model.to(self.device).eval()
+        self.source = source
         self.info = ModelInfo(
             input_size=model.prompt_encoder.img_size,
             mask_size=model.prompt_encoder.mask_prompt_size,
-            refinements=model.inference_refinements,
+            refinements=model.refinements,
             point_refinement=model.point_refinement,
             mask_choice=model.mask_choice,
-            key=_encoder_key(model, self.bfloat16),
-            class_names=names,
+            key=embedding_key(model, settings, bfloat16=self.bfloat16),
+            class_names=tuple(class_names),
         )
-        self.source = weights
-        self._decode = _decode_of(self.model, absorbs=self.device.type == 'cpu' and not self.bfloat16)
+        self._prepare = prepare
+        self._scores_of = scores_of
+        self._decode = _decode_of(model, absorbs=self.device.type == 'cpu' and not self.bfloat16)
         # one image shows how much memory it takes; on a CPU a batch only delays the first mask
         self.batch_size = 1
         self._is_to_be_measured = self.device.type == 'cuda'
 
+    @classmethod
+    def from_checkpoint(
+        cls, weights: Path, *, device: str | None = None, precision: str = 'auto'
+    ) -> TorchEngine:
+        """Read a checkpoint of UltraSam, ours or the published one, and build what its card says.
+
+        Raises:
+            CheckpointError: Weights that are unsafe, damaged, or not a promptable model.
+            ConfigError: A device that is not there.
+        """
+        checkpoint = load_checkpoint_file(weights)
+        state_dict = state_dict_of(checkpoint, weights)
+        card = read_card(state_dict, checkpoint.get('meta'), str(weights))
+        model = build_model(card)
+        load_strict(model, state_dict, source=str(weights))
+        return cls(
+            model,
+            prepare=build_preprocessing(card).to(choose_device(device)),
+            settings=card.note(),
+            source=weights,
+            device=device,
+            precision=precision,
+            class_names=names_or_numbers(card.class_names, card.num_classes, str(weights)),
+            scores_of=partial(class_scores, activation=card.class_activation),
+        )
+
     @torch.no_grad()
     def encode(self, images: Sequence[np.ndarray]) -> list[np.ndarray]:
         """Encode images; see :meth:`ultrasam.predict.engines.base.Engine.encode`."""
-        # mmdet's preprocessor takes BGR
-        inputs = [
-            torch.from_numpy(np.ascontiguousarray(image[..., ::-1].transpose(2, 0, 1))) for image in images
+        pixels = [
+            torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1))).to(self.device)
+            for image in images
         ]
         with self._measuring_memory(), self._autocast():
-            data = self.model.data_preprocessor(dict(inputs=inputs), False)
-            return list(packed(self.model.extract_feat(data['inputs'])).cpu().numpy())
+            return list(packed(self.model.encode(self._prepare(pixels))).cpu().numpy())
 
     @torch.no_grad()
     def decode(
@@ -116,8 +134,8 @@ class TorchEngine:
             answer = self._decode(image, batch, masks)
             classes = (
                 None
-                if answer.class_logits is None
-                else self.model.bbox_head.class_scores(answer.class_logits)
+                if answer.class_logits is None or self._scores_of is None
+                else self._scores_of(answer.class_logits)
             )
         return Decoded(
             logits=answer.logits.float().cpu().numpy(),
@@ -190,25 +208,29 @@ def choose_device(device: str | None = None) -> torch.device:
     return torch.device(device)
 
 
-def _decode_of(model: UltraSamDetector, *, absorbs: bool) -> Callable[..., Answer]:
+def _decode_of(model: UltraSam, *, absorbs: bool) -> Callable[..., Answer]:
     """Return what decodes: on a CPU the absorbed decoder, unless the decoder is somebody else's."""
     if absorbs:
         with contextlib.suppress(ConfigError):
-            return AbsorbedDecoder(model.model).decode
+            return AbsorbedDecoder(model).decode
     return model.decode
 
 
-def _encoder_key(model: UltraSamDetector, bfloat16: bool) -> str:
-    """Return a digest of all that decides about an embedding."""
+def embedding_key(model: UltraSam, settings: Mapping[str, Any], *, bfloat16: bool) -> str:
+    """Return a digest of all that decides about an embedding.
+
+    Args:
+        model: The model; a classifier keeps more of an image than another model with the same encoder.
+        settings: Its preprocessing and other settings, as plain values.
+        bfloat16: True if it runs in bfloat16.
+    """
     key = hashlib.sha256()
-    # an encoder of equal weights: a prompted classifier keeps more of it, and precision or padding may differ
-    inference_dtype = getattr(model.backbone, 'inference_dtype', None)
+    inference_dtype = getattr(model.image_encoder, 'inference_dtype', None)
     key.update(repr((type(model).__name__, bfloat16, str(inference_dtype))).encode())
-    key.update(repr(sorted(note_of_model(model).items())).encode())
-    for name, tensor in model.state_dict().items():
-        if name.startswith('backbone.'):
-            key.update(name.encode())
-            key.update(_bytes_of(tensor))
+    key.update(repr(sorted(settings.items())).encode())
+    for name, tensor in model.image_encoder.state_dict().items():
+        key.update(name.encode())
+        key.update(_bytes_of(tensor))
     return key.hexdigest()
 
 

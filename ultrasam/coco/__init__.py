@@ -1,0 +1,1 @@
+"""COCO files of any size, read by an index."""

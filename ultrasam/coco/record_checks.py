@@ -1,0 +1,189 @@
+"""What can be wrong with the records of a COCO file, and which annotations nothing can be learned from."""
+
+from __future__ import annotations
+
+import math
+from array import array
+from collections import Counter
+from collections.abc import Container, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from pycocotools import mask as coco_mask
+
+from ultrasam.coco.file_names import name_fault
+from ultrasam.errors import AnnotationError
+from ultrasam.masks.segmentation import compressed_rle, is_empty_segmentation, segmentation_fault
+
+_SHOWN_FAULTS = 5
+_BOX_SLACK, _BOX_SHARE = 2.0, 0.05
+_LARGEST = 1 << 63
+
+# why an annotation is left out, whatever the config; the number is its place here
+REASONS = ('', "marked 'ignore'", 'without area inside the image', 'smaller than one pixel')
+_USABLE, _IGNORED, _OUTSIDE, _TINY = range(len(REASONS))
+
+
+class Faults:
+    """Counts faults and keeps the first few."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.first: list[str] = []
+
+    def add(self, fault: str) -> None:
+        """Note a fault."""
+        self.count += 1
+        if len(self.first) < _SHOWN_FAULTS:
+            self.first.append(fault)
+
+    def extend(self, other: Faults) -> None:
+        """Note the faults of another count behind these."""
+        self.count += other.count
+        self.first += other.first[: _SHOWN_FAULTS - len(self.first)]
+
+    def refuse(self, name: str) -> None:
+        """See that there is none.
+
+        Raises:
+            AnnotationError: with their number and the first of them.
+        """
+        if not self.count:
+            return
+        shown = ''.join(f'\n  {fault}' for fault in self.first)
+        more = f'\n  ... and {self.count - _SHOWN_FAULTS} more' if self.count > _SHOWN_FAULTS else ''
+        raise AnnotationError(f'{name}: {self.count} faulty records, mend or remove them:{shown}{more}')
+
+
+class SharedIds:
+    """Finds ids that several records have; whole numbers take eight bytes each."""
+
+    def __init__(self) -> None:
+        self._numbers = array('q')
+        self._others: Counter[str] = Counter()
+
+    def add(self, id_: Any) -> None:
+        """Note the id of a record."""
+        if type(id_) is int and -_LARGEST <= id_ < _LARGEST:
+            self._numbers.append(id_)
+        else:
+            self._others[repr(id_)] += 1
+
+    def faults(self, section: str) -> list[str]:
+        """Each id that is shared, in words."""
+        numbers, first, counts = np.unique(
+            np.frombuffer(self._numbers, np.int64), return_index=True, return_counts=True
+        )
+        shared = sorted((int(first[i]), str(numbers[i]), int(counts[i])) for i in np.flatnonzero(counts > 1))
+        found = [(id_, count) for _, id_, count in shared]
+        found += [(id_, count) for id_, count in self._others.items() if count > 1]
+        return [f'{count} {section} share the id {id_}' for id_, count in found]
+
+
+def image_fault(image: Mapping[str, Any]) -> str:
+    """What is wrong with an image, or nothing."""
+    sizes = (image.get('height'), image.get('width'))
+    if not is_id(image.get('id')) or not isinstance(image.get('file_name'), str):
+        return f'image {image.get("id", image.get("file_name"))!r}: no id or no file_name'
+    if not all(type(size) is int and size > 0 for size in sizes):
+        return f'image {image["id"]!r}: height and width {sizes} must be positive integers'
+    if fault := name_fault(image['file_name']):
+        return f'image {image["id"]!r}: its file_name {image["file_name"]!r} {fault}'
+    return ''
+
+
+def category_fault(category: Mapping[str, Any]) -> str:
+    """What is wrong with a category, or nothing."""
+    if not is_id(category.get('id')) or 'name' not in category:
+        return f'category {category.get("id")!r}: no id or no name'
+    return ''
+
+
+def is_id(value: Any) -> bool:
+    """Whether this can be the id of a record."""
+    return type(value) in (int, str)
+
+
+def reference_fault(annotation: Mapping[str, Any], images: Container[Any], categories: Container[Any]) -> str:
+    """What is wrong with an annotation, its segmentation aside, or nothing."""
+    image_id, category_id = annotation.get('image_id'), annotation.get('category_id')
+    if not is_id(annotation.get('id')):
+        return 'no id'
+    if not is_id(image_id) or image_id not in images:
+        return f'its image_id {image_id!r} is not among the images'
+    if not is_id(category_id) or category_id not in categories:
+        return f'its category_id {category_id!r} is not among the categories'
+    box = annotation.get('bbox')
+    if box is None and is_empty_segmentation(annotation.get('segmentation')):
+        return 'neither bbox nor segmentation'
+    if box is not None and not (isinstance(box, list) and len(box) == 4 and all(map(_is_number, box))):
+        return f'its bbox {box} is not x, y, width, height'
+    area = annotation.get('area', 0)
+    if not _is_number(area):
+        return f'its area {area!r} is not a number'
+    return ''
+
+
+def mask_fault(annotation: Mapping[str, Any], size_hw: tuple[int, int]) -> str:
+    """What is wrong with the segmentation of an annotation, or with its box and area by it, or nothing."""
+    segmentation = annotation.get('segmentation')
+    fault = segmentation_fault(segmentation, *size_hw)
+    if fault or is_empty_segmentation(segmentation):
+        return fault or ''
+    rle = compressed_rle(segmentation, *size_hw)
+    area = int(coco_mask.area(rle))
+    return measure_fault(annotation, area, coco_mask.toBbox(rle).tolist()) if area else ''
+
+
+def measure_fault(annotation: Mapping[str, Any], area: int, box_xywh: Sequence[float]) -> str:
+    """What is wrong with the box and the area of an annotation whose mask has these, or nothing.
+
+    Boxes of coordinates differ a little from those of pixels; more than 2 pixels and a twentieth of the larger side
+    is another box.
+    """
+    box, stated = annotation.get('bbox'), annotation.get('area')
+    slack = max(_BOX_SLACK, max(box_xywh[2:]) * _BOX_SHARE)
+    if box is not None and max(abs(one - other) for one, other in zip(box, box_xywh, strict=True)) > slack:
+        return f'its bbox {box} is not that of its mask, {list(box_xywh)}'
+    if stated is not None and stated <= 0 < area:
+        return f'its area is {stated}, its mask has {area} pixels'
+    return ''
+
+
+def _is_number(value: Any) -> bool:
+    if type(value) not in (int, float):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:
+        return False
+
+
+def is_complete(annotation: Mapping[str, Any]) -> bool:
+    """Whether an annotation has a box and an area."""
+    return annotation.get('bbox') is not None and 'area' in annotation
+
+
+def complete(annotation: dict[str, Any], size_hw: tuple[int, int]) -> None:
+    """Add the box and the area that an annotation without fault lacks."""
+    if is_complete(annotation):
+        return
+    if is_empty_segmentation(annotation.get('segmentation')):
+        annotation.setdefault('area', annotation['bbox'][2] * annotation['bbox'][3])
+        return
+    rle = compressed_rle(annotation['segmentation'], *size_hw)
+    annotation.setdefault('area', float(coco_mask.area(rle)))
+    if annotation.get('bbox') is None:
+        annotation['bbox'] = coco_mask.toBbox(rle).tolist()
+
+
+def reason_to_leave_out(annotation: Mapping[str, Any], size_hw: tuple[int, int]) -> int:
+    """Why mmdet's ``CocoDataset`` drops a complete annotation: a place in ``REASONS``, 0 if it does not."""
+    x, y, width, height = annotation['bbox']
+    if annotation.get('ignore', False):
+        return _IGNORED
+    if min(x + width, size_hw[1]) <= max(x, 0) or min(y + height, size_hw[0]) <= max(y, 0):
+        return _OUTSIDE
+    if annotation['area'] <= 0 or width < 1 or height < 1:
+        return _TINY
+    return _USABLE

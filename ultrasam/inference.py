@@ -1,0 +1,5 @@
+"""The name of earlier versions; the inferencer is ``ultrasam.UltraSamInferencer`` now."""
+
+from ultrasam.openmmlab.inferencer import UltraSamInferencer
+
+__all__ = ['UltraSamInferencer']

@@ -1,5 +1,0 @@
-"""Results as files: pictures, masks, COCO, NIfTI and a table of measurements."""
-
-from ultrasam.inference.writers.writer import FORMATS, ResultWriter
-
-__all__ = ['FORMATS', 'ResultWriter']

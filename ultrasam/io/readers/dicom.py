@@ -1,0 +1,203 @@
+"""DICOM images and cine loops, decoded by pydicom."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ultrasam.errors import InputError
+from ultrasam.io.readers.dicom_header import (
+    detector_spacing_mm,
+    region_spacing_mm,
+    rescaling,
+    voi_window,
+)
+from ultrasam.io.readers.intensity import IntensityScale
+from ultrasam.io.readers.source import (
+    FrameSource,
+    as_rgb,
+    check_frame_size,
+    optional_module,
+    reporting,
+)
+from ultrasam.structures.frames import Frame
+
+_MONOCHROME = ('MONOCHROME1', 'MONOCHROME2')
+_COLOUR = ('RGB', 'YBR_FULL', 'YBR_FULL_422', 'YBR_PARTIAL_420', 'YBR_ICT', 'YBR_RCT')
+_PALETTE = 'PALETTE COLOR'
+_REMEDY = 'Export it again from the archive'
+# Larger elements, which are pixels, stay on disk until a frame is asked for.
+_DEFER_BYTES = 2**20
+
+
+class DicomSource(FrameSource):
+    """A DICOM image, or the frames of a multi-frame one.
+
+    Gray values pass the rescaling and the window that the file states, unless
+    a window is given; without any, the rule of :class:`IntensityScale`.
+    MONOCHROME1 is inverted, palettes and YBR become RGB. The spacing is that of the
+    largest calibrated 2-D region, else PixelSpacing, else ImagerPixelSpacing;
+    it may differ between rows and columns. Messages never
+    quote what the file says about the patient.
+
+    Args:
+        path: the file.
+        window: lowest and highest gray value to show, after rescaling, or None.
+        max_pixels: the most pixels of a frame.
+
+    Raises:
+        InputError: damaged, without pixels, compressed in a way for which no decoder is installed, too large, in
+            colour although a window was given, or pydicom is missing.
+    """
+
+    kind = 'dicom'
+
+    def __init__(self, path: Path, *, window: tuple[float, float] | None, max_pixels: int) -> None:
+        super().__init__(path)
+        self._pydicom = optional_module('pydicom', extra='dicom', path=path)
+        self._pixels = optional_module('pydicom.pixels', extra='dicom', path=path)
+        self._has_own_window = window is not None
+        self._scale = IntensityScale(path, window=window, all_values=self._all_values)
+        with _private(path, 'damaged, or not a DICOM file', _REMEDY):
+            self._header = self._read_header()
+        if 'PixelData' not in self._header:
+            raise InputError(f'{path}: a DICOM file without pixel data (a report or a plan). Leave it out')
+        with _private(path, 'its header lacks what describes the pixels', _REMEDY):
+            self._size_hw = int(self._header.Rows), int(self._header.Columns)
+            self._frames = int(self._header.get('NumberOfFrames') or 1)
+            self._photometric = str(self._header.PhotometricInterpretation)
+            self._bits_stored = int(self._header.BitsStored)
+            self._syntax = self._transfer_syntax(self._header)
+            self._region_spacing = region_spacing_mm(self._header, path)
+        self._check(max_pixels)
+
+    def __len__(self) -> int:
+        return self._frames
+
+    @property
+    def size_hw(self) -> tuple[int, int]:
+        """Height and width in pixels."""
+        return self._size_hw
+
+    def __iter__(self) -> Iterator[Frame]:
+        for index, pixels in enumerate(self._decoded()):
+            yield self._frame(pixels, index)
+
+    def _read(self, index: int) -> Frame:
+        with _private(self.path, f'frame {index} is damaged or cut short', _REMEDY):
+            pixels = self._pixels.pixel_array(
+                self._pixel_source(), index=index, transfer_syntax_uid=self._syntax
+            )
+        return self._frame(pixels, index)
+
+    def _decoded(self) -> Iterator[np.ndarray]:
+        frames = self._pixels.iter_pixels(self._pixel_source(), transfer_syntax_uid=self._syntax)
+        for index in range(len(self)):
+            with _private(self.path, f'frame {index} is damaged or cut short', _REMEDY):
+                pixels = next(frames)
+            yield pixels
+
+    def _pixel_source(self) -> Any:
+        # pydicom decodes from the file frame by frame, unless all of it was deflated.
+        return self._header if self._syntax.is_deflated else self.path
+
+    def _frame(self, pixels: np.ndarray, index: int) -> Frame:
+        with _private(self.path, f'frame {index} does not fit its header', _REMEDY):
+            image = self._to_rgb(pixels, index)
+            spacing = self._region_spacing or detector_spacing_mm(self._header, index)
+        return Frame(image, self.path, index, spacing)
+
+    def _to_rgb(self, pixels: np.ndarray, index: int) -> np.ndarray:
+        if self._photometric in _MONOCHROME:
+            return as_rgb(self._gray(pixels, index))
+        if self._photometric == _PALETTE:
+            pixels = self._pixels.apply_color_lut(pixels, self._header)[..., :3]
+            bits = 8 * pixels.dtype.itemsize
+        else:
+            bits = self._bits_stored
+        return as_rgb((pixels >> max(bits - 8, 0)).astype(np.uint8))
+
+    def _gray(self, pixels: np.ndarray, index: int) -> np.ndarray:
+        values = self._rescaled(pixels, index)
+        window = None if self._has_own_window else voi_window(self._header, index)
+        gray = self._scale(values) if window is None else window(values)
+        return 255 - gray if self._photometric == 'MONOCHROME1' else gray
+
+    def _rescaled(self, pixels: np.ndarray, index: int) -> np.ndarray:
+        if 'ModalityLUTSequence' in self._header:
+            return self._pixels.apply_modality_lut(pixels, self._header)
+        slope, intercept = rescaling(self._header, index)
+        if (slope, intercept) != (1, 0):
+            return pixels * slope + intercept
+        # Fewer bits than 8 do not fill a byte: they are to be spread.
+        return pixels.astype(np.uint16) if self._bits_stored < 8 else pixels
+
+    def _all_values(self) -> Iterator[np.ndarray]:
+        return (self._rescaled(pixels, index) for index, pixels in enumerate(self._decoded()))
+
+    def _check(self, max_pixels: int) -> None:
+        check_frame_size(self.path, *self._size_hw, max_pixels)
+        if self._frames < 1:
+            raise InputError(f'{self.path}: a DICOM file of {self._frames} frames. {_REMEDY}')
+        if self._photometric not in (*_MONOCHROME, *_COLOUR, _PALETTE):
+            raise InputError(
+                f'{self.path}: a photometric interpretation that cannot be read. Export it as RGB'
+            )
+        if self._photometric not in _MONOCHROME:
+            self._scale.refuse_colour()
+        self._check_decoder()
+
+    def _check_decoder(self) -> None:
+        try:
+            decoder = self._pixels.get_decoder(self._syntax)
+        except NotImplementedError:
+            raise InputError(
+                f'{self.path}: compressed as {self._syntax.name}, which cannot be decoded. Export it uncompressed'
+            ) from None
+        if not decoder.is_available:
+            # JPEG-LS and JPEG 2000 come with the first; the second has another licence (GPL).
+            raise InputError(
+                f'{self.path}: compressed as {self._syntax.name}, for which no decoder is installed. '
+                'Install one with: pip install "ultrasam[dicom]", or, for lossless and 12-bit JPEG, '
+                '"ultrasam[dicom-gpl]" (its decoder is under the GPL)'
+            )
+
+    def close(self) -> None:
+        """Nothing stays open between frames."""
+
+    def _read_header(self) -> Any:
+        # force: files of old systems lack the mark, and kind_of has told them by their suffix.
+        header = self._pydicom.dcmread(self.path, defer_size=_DEFER_BYTES, force=True)
+        is_deflated = bool(header.file_meta) and self._transfer_syntax(header).is_deflated
+        return self._pydicom.dcmread(self.path) if is_deflated else header
+
+    def _transfer_syntax(self, header: Any) -> Any:
+        stated = header.file_meta.get('TransferSyntaxUID')
+        if stated:
+            return self._pydicom.uid.UID(stated)
+        is_implicit, is_little = header.original_encoding
+        if is_implicit:
+            return self._pydicom.uid.ImplicitVRLittleEndian
+        return (
+            self._pydicom.uid.ExplicitVRLittleEndian if is_little else self._pydicom.uid.ExplicitVRBigEndian
+        )
+
+
+@contextmanager
+def _private(path: Path, fault: str, remedy: str) -> Iterator[None]:
+    """Report what pydicom raises, and silence its warnings: both may quote names of patients."""
+    logger = logging.getLogger('pydicom')
+    level = logger.level
+    logger.setLevel(logging.CRITICAL + 1)
+    try:
+        with reporting(path, fault, remedy, private=True), warnings.catch_warnings():
+            warnings.simplefilter('ignore')
+            yield
+    finally:
+        logger.setLevel(level)

@@ -1,0 +1,1 @@
+"""Masks: run lengths, COCO segmentations, foreground positions, and their checks."""

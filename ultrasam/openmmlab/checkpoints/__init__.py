@@ -1,0 +1,1 @@
+"""Checkpoints in MMEngine: safe loading, training state, where to resume."""

@@ -1,0 +1,1 @@
+"""Results of downstream runs, gathered in a table."""

@@ -1,1 +1,0 @@
-"""Pictures of prompts, predictions and ground truth."""

@@ -12,7 +12,7 @@ STAMP := .venv/.ready
 SETUP_FILES := setup.py pyproject.toml packaging/env.sh packaging/mim_lookup.py $(shell find configs -type d)
 DISTRIBUTIONS := $(wildcard packaging/transitional/mmdet/*.* packaging/mmcv_ops/*.* packaging/mmcv_ops/mmcv/*.py)
 
-.PHONY: help env ops demo demo-data test test-slow faults faults-full lint format bench constraints clean distclean
+.PHONY: help env ops demo demo-data test test-slow faults faults-full lint imports format bench constraints clean distclean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,10 +47,14 @@ faults: $(STAMP) ## attack what reads and writes files, every kind of fault once
 faults-full: $(STAMP) ## the same with more trials of each fault (about half an hour)
 	@$(PY) -m tests.faults.run --full
 
-lint: $(STAMP) ## check style, format and types (first time: about 1 minute)
+lint: $(STAMP) ## check style, format, types and which way imports run (first time: about 1 minute)
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .
 	@.venv/bin/mypy
+	@.venv/bin/lint-imports --no-cache --no-logo
+
+imports: $(STAMP) ## draw how the packages import each other (seconds)
+	@$(PY) packaging/import_graph.py
 
 format: $(STAMP) ## mend style and format where that is safe (seconds)
 	@.venv/bin/ruff check --fix .

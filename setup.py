@@ -96,6 +96,7 @@ EXTRAS = {
         'segment-anything==1.0',  # the reference that parity tests compare with
     ],
     'dev': [
+        'import-linter>=2.1',  # checks type-checking imports where it is told to
         'mypy>=1.11',  # reads the type stubs of numpy 2
         'pre-commit>=3.5',  # the oldest with Python 3.12 support
         'ruff>=0.6',  # formats f-strings and sorts rules as pyproject.toml asks
@@ -139,11 +140,11 @@ class BuildPyWithMim(build_py):
 
 
 def read_version() -> str:
-    """The version that ``ultrasam/__init__.py`` states."""
-    text = (ROOT / 'ultrasam' / '__init__.py').read_text(encoding='utf-8')
+    """The version that ``ultrasam/version.py`` states."""
+    text = (ROOT / 'ultrasam' / 'version.py').read_text(encoding='utf-8')
     match = re.search(r"^__version__ = '([^']+)'$", text, re.MULTILINE)
     if match is None:
-        raise SystemExit("ultrasam/__init__.py: no line of the form __version__ = '1.2.3'")
+        raise SystemExit("ultrasam/version.py: no line of the form __version__ = '1.2.3'")
     return match.group(1)
 
 

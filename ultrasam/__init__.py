@@ -12,11 +12,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ultrasam.version import __version__
+
 if TYPE_CHECKING:
     from ultrasam.openmmlab.inferencer import UltraSamInferencer
     from ultrasam.predict import ObjectPrompt, Predictor, Segmentation
 
-__version__ = '0.1.0'
 __all__ = ['ObjectPrompt', 'Predictor', 'Segmentation', 'UltraSamInferencer', '__version__']
 
 

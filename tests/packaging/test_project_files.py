@@ -87,7 +87,7 @@ def test_setup_states_the_version_of_the_package():
     import ultrasam
 
     assert Version(ultrasam.__version__)
-    assert f"__version__ = '{ultrasam.__version__}'" in (ROOT / 'ultrasam' / '__init__.py').read_text(
+    assert f"__version__ = '{ultrasam.__version__}'" in (ROOT / 'ultrasam' / 'version.py').read_text(
         encoding='utf-8'
     )
 

@@ -20,7 +20,8 @@ from ultrasam.errors import CheckpointError, ConfigError
 from ultrasam.export import export_checkpoint
 from ultrasam.predict import ObjectPrompt, Predictor
 from ultrasam.predict.engines.exported import exported_pair
-from ultrasam.predict.weights import DECODER_SUFFIX, ENCODER_SUFFIX, find_weights, shipped_pair
+from ultrasam.predict.weights import find_weights, shipped_pair
+from ultrasam.structures.onnx_pair import DECODER_SUFFIX, ENCODER_SUFFIX
 
 SHARED = ROOT.parent / 'shared'
 SOURCES = {

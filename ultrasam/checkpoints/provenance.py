@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from ultrasam import __version__
 from ultrasam.checkpoints.model_card import IMAGENET_MEAN, IMAGENET_STD
 from ultrasam.checkpoints.sources import PROFILES, Kind
 from ultrasam.checkpoints.sources.transformers import SETTINGS
 from ultrasam.checkpoints.weight_files import WeightFile
 from ultrasam.errors import CheckpointError
+from ultrasam.version import __version__
 
 
 def provenance(file: WeightFile, kind: Kind, profile: str | None) -> tuple[dict[str, Any], tuple[str, ...]]:

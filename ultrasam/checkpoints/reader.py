@@ -173,8 +173,8 @@ def _refusal(file: Path, error: Exception) -> CheckpointError:
         if 'Unsupported operand' in text:
             return CheckpointError(
                 f'{file}: refused, nothing was executed. It has instructions that weights do not need, or is of a '
-                'pickle protocol other than 2, the default of torch (pickle_protocol of torch.save). Save it again with '
-                f'torch.save. {_ADVICE}'
+                'pickle protocol other than 2, the default of torch (pickle_protocol of torch.save). Save it again '
+                f'with torch.save. {_ADVICE}'
             )
     asked = f'The file names {len(names)} thing(s) that are not data: {", ".join(names)}. ' if names else ''
     cause = f'It holds {error}. ' if isinstance(error, RefusedContentError) else ''

@@ -7,9 +7,9 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 
-from ultrasam import __version__
 from ultrasam.cli.exit_codes import EXIT_CODES, INTERRUPTED, REFUSED, WRONG_USE
 from ultrasam.errors import ConfigError, InputError, PromptError, UltraSamError
+from ultrasam.version import __version__
 
 COMMANDS = ('predict', 'info', 'weights', 'browse')
 """Modules of this package, each with an ``add_parser``; only the one that is asked for is imported."""

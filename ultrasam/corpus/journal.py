@@ -13,13 +13,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO
 
-from ultrasam import __version__
 from ultrasam.atomic import LOCK_NAME, locked, publish_bytes
 from ultrasam.corpus.errors import EnvironmentFault
 from ultrasam.corpus.manifest import MANIFEST
 from ultrasam.corpus.plan import Item
 from ultrasam.corpus.worker import ItemResult
 from ultrasam.errors import OutputError
+from ultrasam.version import __version__
 
 _SYNC_EVERY = 64
 

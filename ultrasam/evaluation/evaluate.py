@@ -10,7 +10,6 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Protocol
 
-from ultrasam import __version__
 from ultrasam.errors import AnnotationError, ConfigError, InputError
 from ultrasam.evaluation.ground_truth import GroundTruth, TrueFrame, checked_spacing
 from ultrasam.evaluation.metrics import Tolerances
@@ -21,6 +20,7 @@ from ultrasam.evaluation.summary import summarise
 from ultrasam.hashing import file_sha256
 from ultrasam.io.readers import open_frames
 from ultrasam.predict import EncodedImage, Predictor
+from ultrasam.version import __version__
 
 
 class Track(Protocol):

@@ -15,7 +15,7 @@ from ultrasam.export.onnx_files import Graph, write_graph
 from ultrasam.export.packages import require
 from ultrasam.export.record import Written
 from ultrasam.export.source import ExportSource
-from ultrasam.predict.weights import DECODER_SUFFIX, ENCODER_SUFFIX
+from ultrasam.structures.onnx_pair import DECODER_SUFFIX, ENCODER_SUFFIX
 
 TOOL_SIDE = 1024
 """Input side in pixels that the labelling tools take for granted."""

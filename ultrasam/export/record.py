@@ -8,9 +8,9 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import ultrasam
 from ultrasam.export.source import ExportSource
 from ultrasam.hashing import file_sha256
+from ultrasam.version import __version__
 
 FORMAT = 'ultrasam-export'
 RECORD_NAME = 'export.json'
@@ -74,7 +74,7 @@ def build_record(source: ExportSource, target: str, written: Written, files: lis
         'files': {
             file.name: {'sha256': file_sha256(file), 'bytes': file.stat().st_size} for file in sorted(files)
         },
-        'versions': {'ultrasam': ultrasam.__version__, 'python': platform.python_version(), **_versions()},
+        'versions': {'ultrasam': __version__, 'python': platform.python_version(), **_versions()},
     }
 
 

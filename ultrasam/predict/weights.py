@@ -2,29 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 from ultrasam.errors import CheckpointError, ConfigError
+from ultrasam.structures.onnx_pair import DECODER_SUFFIX, ENCODER_SUFFIX, OnnxPair
 
 SHIPPED = 'ultrasam_nano_256'
-ENCODER_SUFFIX = '.encoder.onnx'
-DECODER_SUFFIX = '.decoder_all_masks.onnx'
 # how files of torch and safetensors begin: zip, old pickle, and JSON after eight bytes of length
 _TORCH_STARTS = (b'PK\x03\x04', b'\x80')
-
-
-@dataclass(frozen=True)
-class OnnxPair:
-    """The two ONNX files of a model.
-
-    Args:
-        encoder: File that turns an image into an embedding.
-        decoder: File that turns an embedding and prompts into four masks.
-    """
-
-    encoder: Path
-    decoder: Path
 
 
 def shipped_file(name: str) -> Path:

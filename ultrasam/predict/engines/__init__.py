@@ -7,7 +7,8 @@ from pathlib import Path
 
 from ultrasam.errors import ConfigError
 from ultrasam.predict.engines.base import Engine
-from ultrasam.predict.weights import OnnxPair, find_weights, shipped_checkpoint, shipped_pair
+from ultrasam.predict.weights import find_weights, shipped_checkpoint, shipped_pair
+from ultrasam.structures.onnx_pair import OnnxPair
 
 ENGINES = ('auto', 'onnx', 'torch')
 PRECISIONS = ('auto', 'fp32', 'bf16')

@@ -6,9 +6,10 @@ import logging
 import os
 from pathlib import Path
 
-import ultrasam
 from ultrasam.hashing import file_sha256
-from ultrasam.predict.weights import OnnxPair, find_weights
+from ultrasam.predict.weights import find_weights
+from ultrasam.structures.onnx_pair import OnnxPair
+from ultrasam.version import __version__
 
 _logger = logging.getLogger(__name__)
 
@@ -24,7 +25,7 @@ def exported_pair(checkpoint: Path) -> OnnxPair:
         OutputError: The cache folder cannot be written to.
     """
     root = Path(os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache')
-    folder = root / 'ultrasam' / 'onnx' / f'{file_sha256(checkpoint)}-{ultrasam.__version__}'
+    folder = root / 'ultrasam' / 'onnx' / f'{file_sha256(checkpoint)}-{__version__}'
     if not folder.is_dir():
         from ultrasam.export import export_checkpoint
 

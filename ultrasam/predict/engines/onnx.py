@@ -12,7 +12,7 @@ import onnxruntime
 
 from ultrasam.errors import CheckpointError
 from ultrasam.predict.engines.base import Decoded, ModelInfo
-from ultrasam.predict.weights import OnnxPair
+from ultrasam.structures.onnx_pair import OnnxPair
 
 # ONNX graphs keep what the predictor must know under this name of their metadata
 PREDICTOR_PROPERTY = 'predictor'

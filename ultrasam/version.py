@@ -1,0 +1,3 @@
+"""The version of the package, which files that it writes tell."""
+
+__version__ = '0.1.0'

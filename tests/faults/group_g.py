@@ -17,7 +17,7 @@ from torch import nn
 
 from tests.faults import payloads
 from tests.faults.harness import Arena, Trial, Verdict, fault, lossy, quiet, survived
-from tests.faults.tiny import TinyModel, judge, make_runner, published, same, stock_hook, use_loaders
+from tests.faults.tiny import TinyModel, judge, loaders, make_runner, published, same, stock_hook
 from ultrasam.checkpoints import load_checkpoint_file, state_dict_of
 from ultrasam.openmmlab.checkpoints.resume import find_resume_point
 from ultrasam.openmmlab.checkpoints.training_state import make_plain
@@ -255,13 +255,13 @@ ENTRIES: dict[str, Callable[[Arena, Path], Any]] = {
 
 
 def load_into(arena: Arena, model: nn.Module, path: Path) -> None:
-    use_loaders(arena)
-    load_checkpoint(model, str(path))
+    with loaders(arena):
+        load_checkpoint(model, str(path))
 
 
 def initialise(arena: Arena, module: nn.Module, path: Path, prefix: str | None) -> None:
-    use_loaders(arena)
-    initialize(module, {'type': 'Pretrained', 'checkpoint': str(path), 'prefix': prefix})
+    with loaders(arena):
+        initialize(module, {'type': 'Pretrained', 'checkpoint': str(path), 'prefix': prefix})
 
 
 @fault('G2.entries', 'pickles that run something, by every way into MMEngine', stock_losses=0.9)

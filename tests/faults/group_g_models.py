@@ -13,7 +13,7 @@ from mmengine.runner import load_checkpoint
 
 from tests.faults.group_g import ENTRIES, ROOT, initialise, saved, stock_load
 from tests.faults.harness import Arena, Trial, Verdict, fault, lossy, quiet, survived
-from tests.faults.tiny import TinyModel, judge, make_runner, same, stock_hook, use_loaders
+from tests.faults.tiny import TinyModel, judge, loaders, make_runner, same, stock_hook
 from tests.models.test_properties import tiny_model
 from ultrasam.checkpoints import load_checkpoint_file, load_strict, state_dict_of
 
@@ -85,8 +85,8 @@ def misfit_ultrasam(arena: Arena) -> Iterator[Trial]:
         def enter(path: Path = path) -> None:
             model = tiny_model()
             if not arena.ours:
-                use_loaders(arena)
-                load_checkpoint(model, str(path))
+                with loaders(arena):
+                    load_checkpoint(model, str(path))
                 return
             load_strict(model, state_dict_of(load_checkpoint_file(path), path), source=path)
 
@@ -152,8 +152,8 @@ def _loads(arena: Arena, path: Path) -> Verdict:
     state = state_dict_of(content, path)
     model = MODELS.build(detector_config(read_card(state, content.get('meta'), str(path))))
     if not arena.ours:
-        use_loaders(arena)
-        load_checkpoint(model, str(path), strict=True)
+        with loaders(arena):
+            load_checkpoint(model, str(path), strict=True)
         return survived()
     report = load_strict(model, state, source=path)
     left = [name for name in model.state_dict() if name not in state]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from torch import nn
 import ultrasam.openmmlab.hooks  # noqa: F401 (registers the hooks)
 from tests.faults.harness import Arena, Verdict, lossy, quiet, survived
 from ultrasam.errors import UltraSamError
+from ultrasam.openmmlab.checkpoints.loader import safe_loading
 from ultrasam.openmmlab.runner import UltraSamRunner
 
 
@@ -31,6 +33,11 @@ class TinyModel(BaseModel):
         for layer in self.layers:
             features = layer(features).relu()
         return {'loss': features.square().mean()} if mode == 'loss' else features
+
+
+def loaders(arena: Arena) -> AbstractContextManager[None]:
+    """Let MMEngine read with our loader, or with its own."""
+    return safe_loading() if arena.ours else nullcontext()
 
 
 def make_runner(

@@ -31,7 +31,6 @@ import ultrasam.openmmlab.registry  # noqa: F401 (registers what the configs nam
 from tests.faults import training_parts
 from tests.faults.harness import CRASHED, Arena, Verdict, lossy, patience
 from tests.faults.injected import sitecustomize as injected
-from tests.faults.tiny import use_loaders
 from ultrasam.checkpoints import load_checkpoint_file
 from ultrasam.openmmlab.checkpoints.resume import find_resume_point
 from ultrasam.openmmlab.launch import distribute_on_cpu
@@ -270,7 +269,6 @@ def _train(run: Run) -> None:
     sys.stderr = open(2, 'w', encoding='utf-8', closefd=False)  # noqa: SIM115
     # it asks every compiler for its version, which takes a second
     runner_module.collect_env = dict
-    use_loaders(run.arena)
     if run.order is not None:
         injected._install({'root': str(run.folder), **run.order})
     config = run.arena.work / f'{run.name}.py'

@@ -16,6 +16,7 @@ from mmengine.evaluator import BaseMetric, Evaluator
 from mmengine.hooks import Hook
 from mmengine.model import BaseModel
 from mmengine.runner import Runner
+from ultrasam.openmmlab.runner import UltraSamRunner
 from torch import nn
 
 import ultrasam.openmmlab.registry  # noqa: F401
@@ -141,7 +142,7 @@ def make_runner(
         persistent_workers=workers > 0,
     )
     validation = torch.utils.data.DataLoader(Frames(), batch_size=4, collate_fn=collate)
-    return Runner(
+    return UltraSamRunner(
         model=model or RandomModel(),
         work_dir=str(work_dir),
         train_dataloader=loader,

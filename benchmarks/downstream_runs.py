@@ -12,12 +12,13 @@ import numpy as np
 import torch
 from mmengine.config import Config, ConfigDict
 from mmengine.registry import MODELS, init_default_scope
-from mmengine.runner import Runner, set_random_seed
+from mmengine.runner import set_random_seed
 
 import ultrasam
 from ultrasam.evaluation.classification_probes import FeatureTable, linear_probe
 from ultrasam.openmmlab.classification_features import features_of_config
 from ultrasam.openmmlab.launch import load_run_config
+from ultrasam.openmmlab.runner import build_runner
 from ultrasam.simulation import LESION_SETS, write_coco_dataset
 
 ROOT = Path(ultrasam.__file__).parents[1]
@@ -253,7 +254,7 @@ def carry_out(run: Run, folder: Path) -> Mapping[str, float]:
     if run.task == 'probe':
         found: Mapping[str, float] = _probe(run, cfg, folder / 'features')
     else:
-        runner = Runner.from_cfg(cfg)
+        runner = build_runner(cfg)
         runner.train()
         found = runner.test()
     return {name: float(found[key]) for name, key in FIGURES[run.task].items()}

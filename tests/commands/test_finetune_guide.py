@@ -11,7 +11,6 @@ import cv2
 import numpy as np
 import pytest
 from mmengine.config import Config, DictAction
-from mmengine.runner import Runner
 from pycocotools import mask as coco_mask
 
 import ultrasam.openmmlab.registry  # noqa: F401
@@ -22,6 +21,7 @@ from ultrasam import UltraSamInferencer
 from ultrasam.corpus.splits import SplitOptions, split_corpus
 from ultrasam.errors import AnnotationError
 from ultrasam.export.convert import convert_file
+from ultrasam.openmmlab.runner import build_runner
 from ultrasam.simulation import SimulationSettings, frame_seed, simulate_frame
 
 pytestmark = pytest.mark.filterwarnings('ignore::UserWarning')
@@ -193,7 +193,7 @@ def test_the_large_model_trains_and_predicts(leaf: Path, own: Path, checkpoint: 
     if leaf == LORA:
         config.model.backbone.base_checkpoint = str(checkpoint)
     config.train_dataloader.batch_size = 12  # of fewer images
-    runner = Runner.from_cfg(config)
+    runner = build_runner(config)
     runner.train()
     assert len(runner.train_dataloader.dataset) < 12
     assert len(runner.val_dataloader.dataset) + len(runner.train_dataloader.dataset) >= 9
@@ -221,7 +221,7 @@ def test_options_of_the_guide_reach_the_run(own: Path, checkpoint: Path, tmp_pat
     config.merge_from_dict({**typed, 'load_from': str(checkpoint), 'visualizer.name': str(tmp_path)})
     step = config.train_dataloader.dataset.pipeline[4]
     assert (step.type, step.max_instances) == ('SamplePrompts', 8)
-    runner = Runner.from_cfg(config)
+    runner = build_runner(config)
     runner.train()
     assert runner.optim_wrapper._accumulative_counts == 4
     assert list((tmp_path / 'run').rglob('events.out.tfevents*'))
@@ -231,4 +231,4 @@ def test_a_folder_that_was_not_split_says_so(own: Path, tmp_path: Path):
     config = small_config(NANO, own, tmp_path / 'run')
     config.train_dataloader.dataset.data_root = str(tmp_path / 'nowhere')
     with pytest.raises(AnnotationError, match=r'nowhere/annotations/train\.mine__coco\.json'):
-        Runner.from_cfg(config).train()
+        build_runner(config).train()

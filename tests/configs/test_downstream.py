@@ -37,6 +37,7 @@ from tests.golden import ROOT, needs_golden, read_json
 from ultrasam.checkpoints import load_checkpoint_file
 from ultrasam.corpus.loading import load_spec
 from ultrasam.errors import AnnotationError, CheckpointError, ConfigError
+from ultrasam.openmmlab.runner import build_runner
 
 pytestmark = pytest.mark.filterwarnings('ignore::UserWarning')
 
@@ -191,7 +192,7 @@ def test_classes_are_in_the_order_of_the_labels_that_a_converter_writes(dataset:
 @pytest.mark.parametrize('path', CASES)
 def test_runs(path: Path, folder: Path, tmp_path: Path):
     config = small_config(path, folder, tmp_path / 'work')
-    runner = Runner.from_cfg(config)
+    runner = build_runner(config)
     weights: dict[str, torch.Tensor] = {}
     parameters: dict[str, torch.Tensor] = {}
     runner.call_hook = spy(runner, weights, parameters)
@@ -312,7 +313,7 @@ def test_encoder_of_another_width_is_refused(folder: Path, tmp_path: Path):
     config.model.backbone.arch.update(embed_dims=64)
     config.model.panoptic_head.in_channels = [64, 64]
     with pytest.raises(CheckpointError, match=r'UltraSam\.pth: does not fit SamFeatureEncoder'):
-        Runner.from_cfg(config).train()
+        build_runner(config).train()
 
 
 def test_weights_without_encoder_are_refused(folder: Path, tmp_path: Path):
@@ -320,7 +321,7 @@ def test_weights_without_encoder_are_refused(folder: Path, tmp_path: Path):
     config = small_config(path, folder, tmp_path / 'work')
     config.model.backbone.init_cfg.checkpoint = str(folder / 'weights/resnet50-0676ba61.pth')
     with pytest.raises(CheckpointError, match=r"no weights under the prefix 'backbone\.'"):
-        Runner.from_cfg(config).train()
+        build_runner(config).train()
 
 
 @pytest.mark.parametrize('path', ['segmentation/BUSBRA/UltraSam.py', 'classification/BUSBRA/UltraSam.py'])
@@ -332,7 +333,7 @@ def test_another_number_of_classes_is_refused(path: str, folder: Path, tmp_path:
         config.model.panoptic_head.num_things_classes = 3
         config.model.panoptic_head.loss_cls.class_weight = [1.0] * 3 + [0.1]
     with pytest.raises(ConfigError, match='is 3, but the train data have 2 classes'):
-        Runner.from_cfg(config).train()
+        build_runner(config).train()
 
 
 @pytest.mark.parametrize(
@@ -359,7 +360,7 @@ def test_a_list_that_cannot_be_used_stops_the_run(
     if text is not None:
         Path(data.ann_file).write_text(text.format(*names))
     with pytest.raises(AnnotationError, match=message):
-        Runner.from_cfg(config).train()
+        build_runner(config).train()
 
 
 def test_another_number_of_values_is_refused(folder: Path, tmp_path: Path):
@@ -367,7 +368,7 @@ def test_another_number_of_values_is_refused(folder: Path, tmp_path: Path):
     config = small_config(path, folder, tmp_path / 'work')
     config.model.head.update(mean=[1.0, 2.0], std=[1.0, 1.0])
     with pytest.raises(ConfigError, match=r'the data have 1 values an image, model\.head 2'):
-        Runner.from_cfg(config).train()
+        build_runner(config).train()
 
 
 def test_several_classes_an_image(folder: Path, tmp_path: Path):
@@ -384,7 +385,7 @@ def test_several_classes_an_image(folder: Path, tmp_path: Path):
         data.update(ann_file=str(target), multi_label=True)
     for part in ('val', 'test'):
         config[f'{part}_evaluator'].multi_label = True
-    runner = Runner.from_cfg(config)
+    runner = build_runner(config)
     runner.train()
     scores = runner.test()
     assert 0 <= scores['classification/f1'] <= 1
@@ -392,7 +393,7 @@ def test_several_classes_an_image(folder: Path, tmp_path: Path):
 
 def test_a_crop_without_object_is_a_sample_to_learn_from(folder: Path, tmp_path: Path):
     path = ROOT / 'configs' / DOWNSTREAM / 'segmentation/BUSBRA/UltraSam.py'
-    runner = Runner.from_cfg(small_config(path, folder, tmp_path / 'work'))
+    runner = build_runner(small_config(path, folder, tmp_path / 'work'))
     loader = runner.build_dataloader(runner.cfg.train_dataloader, seed=0)
     batch = next(iter(loader))
     (first, *_) = batch['data_samples']
@@ -406,14 +407,14 @@ def test_a_crop_without_object_is_a_sample_to_learn_from(folder: Path, tmp_path:
 
 def test_trained_adapters_come_back_and_need_their_base(folder: Path, tmp_path: Path):
     path = ROOT / 'configs' / DOWNSTREAM / 'classification/BUSBRA/lora_ultrasam.py'
-    runner = Runner.from_cfg(small_config(path, folder, tmp_path / 'first'))
+    runner = build_runner(small_config(path, folder, tmp_path / 'first'))
     runner.train()
     saved = load_checkpoint_file(tmp_path / 'first/iter_2.pth')['state_dict']
     assert {key.split('.')[0] for key in saved} == {'backbone', 'head'}
     assert all('lora_' in key for key in saved if key.startswith('backbone.'))
     config = small_config(path, folder, tmp_path / 'second')
     config.load_from = str(tmp_path / 'first/iter_2.pth')
-    again = Runner.from_cfg(config)
+    again = build_runner(config)
     again.load_or_resume()
     theirs, ours = runner.model.state_dict(), again.model.state_dict()
     assert all(torch.equal(theirs[key], ours[key]) for key in theirs)
@@ -421,7 +422,7 @@ def test_trained_adapters_come_back_and_need_their_base(folder: Path, tmp_path: 
     config.load_from = str(tmp_path / 'first/iter_2.pth')
     config.model.backbone.base_checkpoint = str(folder / 'weights/mapped_medsam_vit_b.pth')
     with pytest.raises(CheckpointError, match='another base'):
-        Runner.from_cfg(config).load_or_resume()
+        build_runner(config).load_or_resume()
 
 
 def test_the_scope_of_mmdet_knows_the_parts_too():

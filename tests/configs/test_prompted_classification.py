@@ -9,7 +9,6 @@ import pytest
 import torch
 from mmdet.registry import MODELS
 from mmengine.config import Config
-from mmengine.runner import Runner
 from mmengine.utils import import_modules_from_strings
 
 from tests.corpus.tools.tiny import coco, write_dataset
@@ -17,6 +16,7 @@ from tests.golden import ROOT, needs_golden, read_json
 from tests.models.test_properties import SIZE, TINY, tiny_model
 from ultrasam.corpus.splits import split_corpus
 from ultrasam.errors import ConfigError
+from ultrasam.openmmlab.runner import build_runner
 
 CONFIGS = sorted((ROOT / 'configs/UltraSAM/UltraSAM_full/downstream/prompted_classification').glob('*.py'))
 DATA = {'BUSBRA': ('BUSBRA', 2), 'GIST514-DB': ('GIST514-DB', 2), 'MMotu2d': ('MMOTU_2d', 8)}
@@ -107,7 +107,7 @@ def test_a_config_starts_from_ultrasam_trains_a_step_validates_and_tests(name: s
     write_classes(tmp_path, name, DATA[name][1])
     config = small_config(name, tmp_path)
     weights = torch.load(config.load_from)['state_dict']
-    runner = Runner.from_cfg(config)
+    runner = build_runner(config)
     runner.train()
     log = next((tmp_path / 'run').rglob('*.log')).read_text()
     assert f'loaded {len(weights)} tensors from {config.load_from}' in log
@@ -127,4 +127,4 @@ def test_another_number_of_classes_than_the_data_stops_the_run(tmp_path: Path):
     config = small_config('BUSBRA', tmp_path)
     config.model.bbox_head.num_classes = 3
     with pytest.raises(ConfigError, match=r'model.bbox_head.num_classes is 3, but the train data have 2'):
-        Runner.from_cfg(config).train()
+        build_runner(config).train()

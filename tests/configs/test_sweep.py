@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from mmengine.runner import Runner
 
 from tests.configs.small import LEAVES, PUBLISHED_ROOT, name, parsed, small_config, write_all
 from tests.golden import ROOT
 from ultrasam.checkpoints import load_checkpoint_file
 from ultrasam.errors import CheckpointError
+from ultrasam.openmmlab.runner import build_runner
 
 pytestmark = pytest.mark.filterwarnings('ignore::UserWarning')
 
@@ -65,7 +65,7 @@ def test_every_file_that_it_names_is_made_by_the_tools(path: Path, folder: Path,
 @pytest.mark.parametrize('path', CASES)
 def test_runs(path: Path, folder: Path, tmp_path: Path):
     config = small_config(path, folder, tmp_path / 'work')
-    runner = Runner.from_cfg(config)
+    runner = build_runner(config)
     if config.load_from is not None:
         runner.load_or_resume()
         weights = load_checkpoint_file(config.load_from)['state_dict']
@@ -112,4 +112,4 @@ def test_weights_of_the_other_decoder_are_refused(folder: Path, tmp_path: Path):
     config = small_config(path, folder, tmp_path / 'work')
     config.load_from = str(folder / 'weights/mapped_sam_vit_b_01ec64.pth')
     with pytest.raises(CheckpointError, match='mlp_skip'):
-        Runner.from_cfg(config).load_or_resume()
+        build_runner(config).load_or_resume()

@@ -17,9 +17,11 @@ import pytest
 from mmdet.datasets import CocoDataset
 from pycocotools import mask as coco_mask
 
+from ultrasam.coco import index_files, json_stream, records
 from ultrasam.coco.records import HeldContent, open_records
 from ultrasam.errors import AnnotationError, ConfigError
-from ultrasam.openmmlab.datasets import UltraSamCocoDataset, annotation_files, index_files, json_stream
+from ultrasam.openmmlab.datasets import UltraSamCocoDataset
+from ultrasam.openmmlab.datasets import coco as coco_dataset
 
 CLASSES = ('zyste', 'Knötchen')
 LATER_NS = 10_000_000_000
@@ -116,13 +118,13 @@ def index_of(path: Path) -> Path:
 def builds(monkeypatch) -> list[str]:
     """Files that were indexed from their content."""
     seen: list[str] = []
-    real = annotation_files._build
+    real = records._build
 
     def noted(content: Any) -> Any:
         seen.append(content.name)
         return real(content)
 
-    monkeypatch.setattr(annotation_files, '_build', noted)
+    monkeypatch.setattr(records, '_build', noted)
     return seen
 
 
@@ -356,7 +358,7 @@ def test_content_in_memory(path):
 
 def test_remote_file(path, monkeypatch):
     expected = samples(build(path))
-    monkeypatch.setattr(annotation_files, 'get', lambda name, backend_args: path.read_bytes())
+    monkeypatch.setattr(coco_dataset, 'get', lambda name, backend_args: path.read_bytes())
     assert samples(build('s3://bucket/truth.json', backend_args=dict(backend='petrel'))) == expected
 
 
@@ -382,7 +384,7 @@ def test_other_processes_read_the_same(path, method):
 
 def test_two_that_index_at_once(path, monkeypatch):
     """The second writes while the first is at it: either result is whole."""
-    real = annotation_files.keep_index
+    real = records.keep_index
     inner: list[list[dict]] = []
 
     def slow(*args: Any) -> Any:
@@ -391,7 +393,7 @@ def test_two_that_index_at_once(path, monkeypatch):
             inner[0] = samples(build(path))
         return real(*args)
 
-    monkeypatch.setattr(annotation_files, 'keep_index', slow)
+    monkeypatch.setattr(records, 'keep_index', slow)
     assert samples(build(path)) == inner[0]
     assert sorted(one.name for one in path.parent.iterdir()) == sorted([path.name, index_of(path).name])
 
@@ -425,8 +427,8 @@ def test_memory_does_not_grow_with_the_annotations(monkeypatch):
         many = [dict(one, id=number, note='x' * 2000) for number in range(count)]
         file = io.BytesIO(json.dumps({**content, 'annotations': many}).encode())
         tracemalloc.start()
-        indexer = annotation_files.Indexer('file')
-        annotation_files.scan_coco(file, 'file', indexer, lambda block: None)
+        indexer = records.Indexer('file')
+        records.scan_coco(file, 'file', indexer, lambda block: None)
         indexer.finish()
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()

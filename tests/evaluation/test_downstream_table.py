@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
-from mmengine.runner import Runner
 
 from tests.commands.runs import run
 from tests.configs.small_downstream import LEAVES, parsed, small_config, write_all
@@ -16,6 +15,7 @@ from tests.golden import ROOT
 from ultrasam.errors import InputError
 from ultrasam.openmmlab.downstream.runs import identify, read_runs
 from ultrasam.openmmlab.downstream.table import as_csv, as_json, as_markdown, tabulate
+from ultrasam.openmmlab.runner import build_runner
 
 DOWNSTREAM = ROOT / 'configs/UltraSAM/UltraSAM_full/downstream'
 BUSBRA = 'classification/BUSBRA/UltraSam.py'
@@ -267,13 +267,13 @@ def test_of_runs_that_really_ran(tmp_path: Path):
     data = write_all(tmp_path / 'data')
     path = DOWNSTREAM / BUSBRA
     config = small_config(path, data, tmp_path / 'runs/one')
-    Runner.from_cfg(config).train()
+    build_runner(config).train()
     (best,) = (tmp_path / 'runs/one').glob('best_classification_f1_iter_*.pth')
     scores = {}
     for checkpoint in (best, tmp_path / 'runs/one/iter_2.pth'):
         config = small_config(path, data, tmp_path / 'tested' / checkpoint.stem)
         config.load_from = str(checkpoint)
-        scores[checkpoint.stem] = Runner.from_cfg(config).test()['classification/f1']
+        scores[checkpoint.stem] = build_runner(config).test()['classification/f1']
     command = [sys.executable, ROOT / 'tools/downstream_table.py', tmp_path / 'runs', tmp_path / 'tested']
     done = run([*command, '--json', tmp_path / 'table.json', '--csv', tmp_path / 'table.csv'])
     assert done.returncode == 0, done.stdout

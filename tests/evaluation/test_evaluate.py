@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from mmengine.runner import Runner
 
 from tests.evaluation.shapes import chosen_results
 from tests.golden import ROOT
@@ -24,6 +23,7 @@ from ultrasam.evaluation.results import read_results
 from ultrasam.evaluation.summary import summarise
 from ultrasam.openmmlab.evaluation import evaluate, evaluate_into
 from ultrasam.openmmlab.launch import load_run_config
+from ultrasam.openmmlab.runner import build_runner
 from ultrasam.openmmlab.test_set import ConfiguredTestSet
 
 CONFIG = ROOT / 'configs/UltraSAM/nano/ultrasam_nano_256.py'
@@ -68,7 +68,7 @@ def test_the_published_figures_are_those_of_the_test_command(tmp_path):
         'load_from': str(WEIGHTS),
     }
     cfg = load_run_config(str(CONFIG), work_dir=str(tmp_path), cfg_options=overrides)
-    metrics = Runner.from_cfg(cfg).test()
+    metrics = build_runner(cfg).test()
     for name in ('coco/segm_mAP', 'coco/segm_mAP_50', 'coco/bbox_mAP'):
         assert results.published[name] == metrics[name]
 

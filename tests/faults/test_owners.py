@@ -14,7 +14,7 @@ PLACES = ('ultrasam', 'tools', 'weights', 'datasets', 'benchmarks', 'configs', '
 NOBODY: frozenset[str] = frozenset()
 OWNERS: dict[str, frozenset[str]] = {
     # Run what a file says.
-    'torch.load': frozenset({'ultrasam/checkpoints/trust.py'}),
+    'torch.load': frozenset({'ultrasam/checkpoints/reader.py', 'ultrasam/checkpoints/trust.py'}),
     'torch.jit.load': NOBODY,
     'torch.hub.load': NOBODY,
     'torch.hub.load_state_dict_from_url': NOBODY,

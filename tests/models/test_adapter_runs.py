@@ -17,6 +17,7 @@ from tests.models.test_adapters import KINDS
 from tests.models.test_properties import SIZE, TINY, tiny_model
 from ultrasam.checkpoints import load_checkpoint_file
 from ultrasam.errors import CheckpointError
+from ultrasam.openmmlab.runner import build_runner
 from ultrasam.simulation import write_coco_dataset
 
 LEAVES = [f'UltraSAM_{prompt}_refine_{kind}' for kind in KINDS for prompt in ('box', 'point')]
@@ -69,7 +70,7 @@ def run_of(
     if not validate:
         config.update(val_cfg=None, val_dataloader=None, val_evaluator=None)
     config.merge_from_dict(options)
-    return Runner.from_cfg(config)
+    return build_runner(config)
 
 
 @pytest.mark.parametrize('leaf', LEAVES)

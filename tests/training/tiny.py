@@ -16,11 +16,11 @@ from mmengine.evaluator import BaseMetric, Evaluator
 from mmengine.hooks import Hook
 from mmengine.model import BaseModel
 from mmengine.runner import Runner
-from ultrasam.openmmlab.runner import UltraSamRunner
 from torch import nn
 
 import ultrasam.openmmlab.registry  # noqa: F401
 from ultrasam.openmmlab.datasets.replay import ReplayableBatchSampler, ReplayableSampler, ReplayedSamples
+from ultrasam.openmmlab.runner import UltraSamRunner
 
 FRAMES = 20
 

@@ -109,10 +109,13 @@ def _read_by_content(file: Path, device: torch.device) -> Any:
     check_digest(file)
     with open(file, 'rb') as stream:
         head = stream.read(512)
-    if head.startswith((b'PK\x03\x04', b'\x80')):
-        return _read_pickle(file, device, is_zip=head.startswith(b'PK'))
+    if head.startswith(b'PK\x03\x04'):
+        return _read_pickle(file, device, is_zip=True)
+    # before the pickle: the length of the header may begin like one
     if len(head) > 8 and head[8:9] == b'{' and 2 <= int.from_bytes(head[:8], 'little') <= size - 8:
         return _read_safetensors(file, device)
+    if head.startswith(b'\x80'):
+        return _read_pickle(file, device, is_zip=False)
     if head[257:262] == b'ustar':
         raise CheckpointError(
             f'{file}: is a tar archive. Unpack it, or save tar checkpoints of torch 0.1 again.'

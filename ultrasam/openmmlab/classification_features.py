@@ -18,6 +18,7 @@ from torch import nn
 from ultrasam.checkpoints import load_checkpoint_file, load_strict, state_dict_of
 from ultrasam.errors import ConfigError
 from ultrasam.evaluation.classification_probes import FeatureTable
+from ultrasam.openmmlab.checkpoints.loader import safe_loading
 from ultrasam.openmmlab.launch import load_run_config
 
 PARTS = ('train', 'val', 'test')
@@ -73,7 +74,8 @@ def _frozen(cfg: Config, checkpoint: str | Path | None) -> Any:
     if checkpoint is not None:
         load_strict(model, state_dict_of(load_checkpoint_file(checkpoint), checkpoint), source=checkpoint)
     elif (backbone.get('init_cfg') or {}).get('type') == 'Pretrained':
-        model.backbone.init_weights()
+        with safe_loading():
+            model.backbone.init_weights()
     else:
         raise ConfigError(
             f'{cfg.filename}: its encoder {backbone.type} has no weights of its own to start from; give a checkpoint '

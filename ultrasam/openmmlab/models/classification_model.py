@@ -10,6 +10,7 @@ from mmpretrain.models import ImageClassifier, VisionTransformer
 from mmpretrain.registry import MODELS
 from torch import Tensor
 
+from ultrasam.openmmlab.checkpoints.loader import safe_loading
 from ultrasam.openmmlab.models.feature_encoders import (
     LoraFeatureEncoder,
     MedSaFeatureEncoder,
@@ -34,6 +35,11 @@ class UltraSamClassifier(ImageClassifier):
         return tuple(
             rf'backbone\.{pattern}' for pattern in getattr(self.backbone, 'checkpoint_allow_missing', ())
         )
+
+    def init_weights(self) -> None:
+        """Initialise as ``init_cfg`` says, and refuse checkpoints that do not fit."""
+        with safe_loading():
+            super().init_weights()
 
 
 @MODELS.register_module()

@@ -16,6 +16,7 @@ from ultrasam.errors import ConfigError
 from ultrasam.models.adapters import LoraImageEncoder, MedSaImageEncoder
 from ultrasam.models.feature_pyramid import SimpleFeaturePyramid
 from ultrasam.models.image_encoder import SamImageEncoder
+from ultrasam.openmmlab.checkpoints.loader import safe_loading
 from ultrasam.openmmlab.models.encoders import load_base
 
 NECK = r'channel_reduction\..*'
@@ -59,6 +60,11 @@ class SamFeatureEncoder(SamImageEncoder, BaseModule):
         self.out_indices = tuple(sorted({index % count for index in out_indices}))
         self.out_channels = self.embed_dims
         self.channel_reduction = nn.Sequential()
+
+    def init_weights(self) -> None:
+        """Initialise as ``init_cfg`` says, and refuse a checkpoint that does not fit."""
+        with safe_loading():
+            super().init_weights()
 
     # one map a layer, where the encoder with a neck has one in all
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:  # type: ignore[override]

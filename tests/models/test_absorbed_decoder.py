@@ -28,12 +28,16 @@ def embeddings(count: int, seed: int = 0) -> torch.Tensor:
 
 
 @torch.no_grad()
+@pytest.mark.parametrize('alone', [False, True], ids=['many an image', 'one an image'])
 @pytest.mark.parametrize('options', OPTIONS.values(), ids=OPTIONS)
-def test_equals_the_modules(options: dict):
+def test_equals_the_modules(options: dict, alone: bool):
     model = tiny_model(**options).model
     absorbed = AbsorbedDecoder(model)
-    prompts = PromptBatch.from_prompts([random_prompts(7, 0), [], random_prompts(6, 1)])
-    masks = [None] if options.get('num_refinements') == 0 else [None, torch.randn(13, 1, 32, 32)]
+    many = [random_prompts(7, 0), [], random_prompts(6, 1)]
+    prompts = PromptBatch.from_prompts([[each] for each in many[0][:3]] if alone else many)
+    masks = [None]
+    if options.get('num_refinements') != 0:
+        masks.append(torch.randn(len(prompts), 1, 32, 32))
     for mask in masks:
         found, wanted = (one.decode(embeddings(3), prompts, mask) for one in (absorbed, model))
         scale = float(wanted.logits.abs().max())

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -32,6 +33,13 @@ class EncodedImage:
 
     embedding: np.ndarray = field(repr=False)
     geometry: ImageGeometry
+    _prepared: dict[Engine, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def prepared(self, engine: Engine) -> Any:
+        """Return what an engine needs of this image for every prompt, made at the first one and kept with the image."""
+        if engine not in self._prepared:
+            self._prepared[engine] = engine.prepare(self.embedding)
+        return self._prepared[engine]
 
 
 class Predictor:
@@ -221,8 +229,9 @@ class Predictor:
         network = [
             network_prompt(prompt, encoded.geometry, size, f'object {i}') for i, prompt in enumerate(prompts)
         ]
+        image = encoded.prepared(self.engine) if network else None
         for members in _groups(network):
-            found = self._run_passes(encoded, [network[i] for i in members], passes)
+            found = self._run_passes(image, encoded.geometry, [network[i] for i in members], passes)
             if all_candidates:
                 chosen = np.tile(np.arange(1, MASKS_PER_PASS), (len(members), 1))
             else:
@@ -248,19 +257,21 @@ class Predictor:
             return 1 + iou[:, 1:].argmax(1)
         return np.zeros(len(iou), np.int64)
 
-    def _run_passes(self, encoded: EncodedImage, prompts: Sequence[NetworkPrompt], passes: int) -> Decoded:
+    def _run_passes(
+        self, image: Any, geometry: ImageGeometry, prompts: Sequence[NetworkPrompt], passes: int
+    ) -> Decoded:
         """Decode prompts of equal shape: each pass gets the single mask of the one before as mask prompt."""
         coords = np.stack([prompt.coords for prompt in prompts])
         labels = np.stack([prompt.labels for prompt in prompts])
         given = [prompt.mask_logits for prompt in prompts if prompt.mask_logits is not None]
         mask = np.stack(given) if given else None
-        found = self.engine.decode(encoded.embedding, coords, labels, mask)
+        found = self.engine.decode(image, coords, labels, mask)
         asks_box = prompts[0].is_single_click and self.engine.info.point_refinement == 'predicted_box'
         if passes > 1 and asks_box:
-            coords = _boxes_of_masks(found.logits[:, 0], encoded.geometry)
+            coords = _boxes_of_masks(found.logits[:, 0], geometry)
             labels = np.tile(BOX_LABELS, (len(prompts), 1))
         for _ in range(1, passes):
-            found = self.engine.decode(encoded.embedding, coords, labels, found.logits[:, :1])
+            found = self.engine.decode(image, coords, labels, found.logits[:, :1])
         return found
 
 

@@ -53,6 +53,18 @@ class ImageTerms(NamedTuple):
     queries: Tensor
 
 
+class PreparedImages(NamedTuple):
+    """Images made ready for any number of passes over them.
+
+    Args:
+        embedding: What the model's encoder returned for B images.
+        terms: The terms of each.
+    """
+
+    embedding: Any
+    terms: tuple[ImageTerms, ...]
+
+
 class DensePrompt(NamedTuple):
     """What is added to the image embedding of M instances, ``constant + weight hidden``.
 
@@ -162,12 +174,18 @@ class AbsorbedDecoder:
         ]
 
     @torch.no_grad()
+    def prepare(self, embedding: Any) -> PreparedImages:
+        """Compute once what every pass over these images needs."""
+        return PreparedImages(embedding, tuple(map(self._terms, self._model.features(embedding))))
+
+    @torch.no_grad()
     def decode(self, embedding: Any, prompts: PromptBatch, mask_prompt: Tensor | None = None) -> Answer:
-        """Decode all four masks of M prompts, see :meth:`UltraSam.decode`."""
+        """Decode all four masks of M prompts, see :meth:`UltraSam.decode`; takes prepared images, too."""
+        prepared = embedding if isinstance(embedding, PreparedImages) else self.prepare(embedding)
+        embedding, terms = prepared
         if not len(prompts):
             return self._model.decode(embedding, prompts)
         features = self._model.features(embedding)
-        terms = {i: self._terms(features[i]) for i in sorted(set(prompts.image_index.tolist()))}
         answers, order = [], []
         for group in prompts.groups:
             for part in torch.arange(len(group.members)).split(_INSTANCES_AT_ONCE):
@@ -247,7 +265,9 @@ class AbsorbedDecoder:
         logits = torch.stack(
             [self._masks(image, rows, size_hw) for image, rows in zip(images, hyper, strict=True)]
         )
-        image = torch.stack(images).transpose(1, 2).unflatten(2, size_hw)
+        # of one image there is nothing to copy
+        stacked = torch.stack(images) if len(images) > 1 else images[0][None]
+        image = stacked.transpose(1, 2).unflatten(2, size_hw)
         return Decoded(logits, decoder.iou_prediction_head(tokens[:, -1]), tokens, image)
 
     @staticmethod

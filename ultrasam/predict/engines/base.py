@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -55,7 +55,7 @@ class Decoded:
 
 
 class Engine(Protocol):
-    """Runs a model. Both calls may be made from several threads at once.
+    """Runs a model. All calls may be made from several threads at once.
 
     Attributes:
         info: Facts of the model.
@@ -77,13 +77,16 @@ class Engine(Protocol):
             One embedding (C, h / patch, w / patch), float32, an image.
         """
 
+    def prepare(self, embedding: np.ndarray) -> Any:
+        """Return what :meth:`decode` takes in place of an embedding, to be used for several passes over an image."""
+
     def decode(
-        self, embedding: np.ndarray, coords: np.ndarray, labels: np.ndarray, mask_logits: np.ndarray | None
+        self, embedding: Any, coords: np.ndarray, labels: np.ndarray, mask_logits: np.ndarray | None
     ) -> Decoded:
         """Decode prompts of N objects on one image, in one pass.
 
         Args:
-            embedding: Embedding of the image, from :meth:`encode`.
+            embedding: Embedding of the image, from :meth:`encode`, or what :meth:`prepare` made of it.
             coords: Prompt tokens (N, T, 2), float64, xy pixels of the resized image; the centre of the first pixel
                 is (0, 0).
             labels: Kinds of the tokens (N, T), int64, as in segment-anything: 1 on the object, 0 off it, 2 and 3 the

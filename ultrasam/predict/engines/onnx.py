@@ -55,6 +55,10 @@ class OnnxEngine:
             for image in images
         ]
 
+    def prepare(self, embedding: np.ndarray) -> np.ndarray:
+        """Return the embedding itself; see :meth:`ultrasam.predict.engines.base.Engine.prepare`."""
+        return embedding
+
     def decode(
         self, embedding: np.ndarray, coords: np.ndarray, labels: np.ndarray, mask_logits: np.ndarray | None
     ) -> Decoded:

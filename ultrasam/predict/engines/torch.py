@@ -17,7 +17,6 @@ from ultrasam.checkpoints import load_checkpoint_file, load_strict, state_dict_o
 from ultrasam.checkpoints.build import build_model, build_preprocessing, class_scores
 from ultrasam.checkpoints.model_card import read_card
 from ultrasam.errors import ConfigError
-from ultrasam.models import Answer
 from ultrasam.models.ultrasam import UltraSam
 from ultrasam.predict.engines.absorbed_decoder import AbsorbedDecoder
 from ultrasam.predict.engines.base import Decoded, ModelInfo
@@ -81,7 +80,7 @@ class TorchEngine:
         )
         self._prepare = prepare
         self._scores_of = scores_of
-        self._decode = _decode_of(model, absorbs=self.device.type == 'cpu' and not self.bfloat16)
+        self._decoder = _decoder_of(model, absorbs=self.device.type == 'cpu' and not self.bfloat16)
         # one image shows how much memory it takes; on a CPU a batch only delays the first mask
         self.batch_size = 1
         self._is_to_be_measured = self.device.type == 'cuda'
@@ -123,15 +122,21 @@ class TorchEngine:
             return list(packed(self.model.encode(self._prepare(pixels))).cpu().numpy())
 
     @torch.no_grad()
+    def prepare(self, embedding: np.ndarray) -> Any:
+        """Prepare an image for several passes; see :meth:`ultrasam.predict.engines.base.Engine.prepare`."""
+        image = unpacked(self.model, torch.from_numpy(embedding)[None].to(self.device))
+        return self._decoder.prepare(image) if isinstance(self._decoder, AbsorbedDecoder) else image
+
+    @torch.no_grad()
     def decode(
-        self, embedding: np.ndarray, coords: np.ndarray, labels: np.ndarray, mask_logits: np.ndarray | None
+        self, embedding: Any, coords: np.ndarray, labels: np.ndarray, mask_logits: np.ndarray | None
     ) -> Decoded:
         """Decode prompts; see :meth:`ultrasam.predict.engines.base.Engine.decode`."""
         batch = self._prompt_batch(coords, labels)
         masks = None if mask_logits is None else torch.from_numpy(mask_logits).to(self.device)
-        image = unpacked(self.model, torch.from_numpy(embedding)[None].to(self.device))
+        image = self.prepare(embedding) if isinstance(embedding, np.ndarray) else embedding
         with self._autocast():
-            answer = self._decode(image, batch, masks)
+            answer = self._decoder.decode(image, batch, masks)
             classes = (
                 None
                 if answer.class_logits is None or self._scores_of is None
@@ -208,12 +213,12 @@ def choose_device(device: str | None = None) -> torch.device:
     return torch.device(device)
 
 
-def _decode_of(model: UltraSam, *, absorbs: bool) -> Callable[..., Answer]:
+def _decoder_of(model: UltraSam, *, absorbs: bool) -> UltraSam | AbsorbedDecoder:
     """Return what decodes: on a CPU the absorbed decoder, unless the decoder is somebody else's."""
     if absorbs:
         with contextlib.suppress(ConfigError):
-            return AbsorbedDecoder(model).decode
-    return model.decode
+            return AbsorbedDecoder(model)
+    return model
 
 
 def embedding_key(model: UltraSam, settings: Mapping[str, Any], *, bfloat16: bool) -> str:

@@ -197,7 +197,7 @@ def restore_times(good: Path, source: Path) -> None:
 def test_all_faults_at_once_are_listed(description: Path, source: Path, tmp_path: Path) -> None:
     replaced('masks/3.png', None)(source)
     replaced('images/5.png', b'')(source)
-    with pytest.raises(DataFaultsError, match='TINY: 2 faults, nothing published'):
+    with pytest.raises(DataFaultsError, match='TINY: 2 files could not be converted, nothing was written'):
         convert_dataset(description, source, tmp_path / 'out')
 
 

@@ -12,16 +12,17 @@ import tracemalloc
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from mmdet.datasets import CocoDataset
 from pycocotools import mask as coco_mask
 
-from ultrasam.coco import index_files, json_stream, records
+from ultrasam.coco import index_files, json_stream
+from ultrasam.coco import records as annotation_files
 from ultrasam.coco.records import HeldContent, open_records
 from ultrasam.errors import AnnotationError, ConfigError
 from ultrasam.openmmlab.datasets import UltraSamCocoDataset
-from ultrasam.openmmlab.datasets import coco as coco_dataset
 
 CLASSES = ('zyste', 'Knötchen')
 LATER_NS = 10_000_000_000
@@ -118,13 +119,13 @@ def index_of(path: Path) -> Path:
 def builds(monkeypatch) -> list[str]:
     """Files that were indexed from their content."""
     seen: list[str] = []
-    real = records._build
+    real = annotation_files._build
 
     def noted(content: Any) -> Any:
         seen.append(content.name)
         return real(content)
 
-    monkeypatch.setattr(records, '_build', noted)
+    monkeypatch.setattr(annotation_files, '_build', noted)
     return seen
 
 
@@ -275,7 +276,7 @@ def test_damaged_index_is_made_again(path, builds, damage):
         {
             'cut': data[:-64],
             'flipped': data,
-            'other version': data.replace(b'index 1', b'index 0', 1),
+            'other version': data.replace(b'index 2', b'index 0', 1),
             'header': data.replace(b'"arrays"', b'"worrys"', 1),
             'empty': b'',
         }[damage]
@@ -358,7 +359,7 @@ def test_content_in_memory(path):
 
 def test_remote_file(path, monkeypatch):
     expected = samples(build(path))
-    monkeypatch.setattr(coco_dataset, 'get', lambda name, backend_args: path.read_bytes())
+    monkeypatch.setattr('ultrasam.openmmlab.datasets.coco.get', lambda name, backend_args: path.read_bytes())
     assert samples(build('s3://bucket/truth.json', backend_args=dict(backend='petrel'))) == expected
 
 
@@ -384,7 +385,7 @@ def test_other_processes_read_the_same(path, method):
 
 def test_two_that_index_at_once(path, monkeypatch):
     """The second writes while the first is at it: either result is whole."""
-    real = records.keep_index
+    real = annotation_files.keep_index
     inner: list[list[dict]] = []
 
     def slow(*args: Any) -> Any:
@@ -393,7 +394,7 @@ def test_two_that_index_at_once(path, monkeypatch):
             inner[0] = samples(build(path))
         return real(*args)
 
-    monkeypatch.setattr(records, 'keep_index', slow)
+    monkeypatch.setattr(annotation_files, 'keep_index', slow)
     assert samples(build(path)) == inner[0]
     assert sorted(one.name for one in path.parent.iterdir()) == sorted([path.name, index_of(path).name])
 
@@ -402,8 +403,8 @@ def test_images_are_looked_for_in_their_folders(path, tmp_path):
     names = [image['file_name'] for image in content_of()['images']]
     folder = tmp_path / 'images'
     folder.mkdir()
-    for name in names:
-        (folder / name).touch()
+    for image in content_of()['images']:
+        cv2.imwrite(str(folder / image['file_name']), np.zeros((image['height'], image['width']), np.uint8))
     options = dict(data_prefix=dict(img=str(folder)), check_images=True)
     assert len(build(path, **options)) == len(names)
     (folder / names[3]).unlink()
@@ -427,8 +428,8 @@ def test_memory_does_not_grow_with_the_annotations(monkeypatch):
         many = [dict(one, id=number, note='x' * 2000) for number in range(count)]
         file = io.BytesIO(json.dumps({**content, 'annotations': many}).encode())
         tracemalloc.start()
-        indexer = records.Indexer('file')
-        records.scan_coco(file, 'file', indexer, lambda block: None)
+        indexer = annotation_files.Indexer('file')
+        annotation_files.scan_coco(file, 'file', indexer, lambda block: None)
         indexer.finish()
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()

@@ -351,7 +351,7 @@ class TestRefusals:
     def test_damaged_file(self, tmp_path, library):
         content, _ = truth_and_predictions(0)
         content['annotations'][0]['segmentation']['counts'] = '0' * 4000
-        with pytest.raises(AnnotationError, match='1 faulty records'):
+        with pytest.raises(AnnotationError, match='1 faulty record, mend'):
             score(write(tmp_path, content), [], library)
 
     def test_damaged_truth_of_samples(self, library):

@@ -47,6 +47,20 @@ def test_text_ids_of_annotations(coco_content, write_set):
     assert len(build(write_set(coco_content))) == 2
 
 
+@pytest.mark.parametrize('encoding', ['utf-8', 'utf-8-sig'])
+def test_ids_as_pandas_writes_them_and_the_mark_of_windows(coco_content, write_set, encoding):
+    root = write_set(coco_content)
+    expected = [build(root).get_data_info(i) for i in range(2)]
+    for section in ('images', 'annotations', 'categories'):
+        for one in coco_content[section]:
+            one.update({key: float(one[key]) for key in ('id', 'image_id', 'category_id') if key in one})
+    (root / 'annotations.json').write_text(json.dumps(coco_content), encoding=encoding)
+    data = build(root)
+    found = [data.get_data_info(i) for i in range(2)]
+    assert [type(one['img_id']) for one in found] == [int, int]
+    assert found == expected
+
+
 def test_images_without_annotation(coco_content, write_set):
     coco_content['images'].append(dict(id=3, file_name='c.png', height=10, width=12))
     root = write_set(coco_content)
@@ -217,7 +231,7 @@ class TestRecords:
         (root / 'annotations.json').write_text(json.dumps(coco_content))
         with pytest.raises(AnnotationError, match=message) as error:
             build(root)
-        assert 'annotations.json: 1 faulty records' in str(error.value)
+        assert 'annotations.json: 1 faulty record, mend' in str(error.value)
 
     def test_many_faults_are_counted(self, coco_content, write_set):
         bad = dict(coco_content['annotations'][0], image_id=99)

@@ -84,6 +84,8 @@ def test_random_masks_have_no_fault():
         ([[0, 0, 5, float('nan'), 9, 9]], 'not finite'),
         ([[0, 0, 1e9, 5, 9, 9]], 'far outside'),
         ([0, 0, 5, 5, 9, 9], 'not lists'),
+        *(([[k, 2 * k] for k in range(n)], r'[[x1, y1, x2, y2, ...]]') for n in range(1, 9)),
+        ([[[k, 2 * k] for k in range(5)]], r'[[x1, y1, x2, y2, ...]]'),
         ('text', 'neither polygons'),
     ],
 )

@@ -21,7 +21,7 @@ from ultrasam.errors import OutputError
 from ultrasam.hashing import file_sha256
 
 _LOG = logging.getLogger(__name__)
-_MAGIC = b'ultrasam coco index 1\n'
+_MAGIC = b'ultrasam coco index 2\n'
 _ALIGNED = 64
 _BLOCK = 1 << 20
 # A file that was written this shortly before it was read may be written again without its time showing it.

@@ -18,14 +18,15 @@ from ultrasam.coco.record_checks import (
     image_fault,
     is_complete,
     mask_fault,
+    measure_fault,
     reason_to_leave_out,
     reference_fault,
+    with_whole_ids,
 )
 from ultrasam.errors import AnnotationError
-from ultrasam.masks.run_lengths import measure_masks
+from ultrasam.masks.run_lengths import RunLengthBatch
+from ultrasam.masks.segmentation import segmentation_fault
 
-# letters of run lengths that are checked together: enough for numpy, few enough for its caches
-_BATCH = 1 << 17
 _LARGEST_SIDE = (1 << 31) - 1
 
 
@@ -97,6 +98,8 @@ class Indexer:
     def add(self, section: str, record: Any, start: int, stop: int) -> None:
         """Take a record, and the bytes of the file that spell it."""
         part = self._sections[section]
+        if isinstance(record, dict):
+            with_whole_ids(record)
         part.add(record, start, stop)
         if section == 'annotations' and not part.is_odd:
             self._spans.extend((start, stop))
@@ -128,7 +131,7 @@ class Indexer:
         """Take an annotation now that all images are known."""
         if self._annotations is None:
             self._annotations = self._checker()
-        self._annotations.add(annotation)
+        self._annotations.add(with_whole_ids(annotation))
 
     def finish(self) -> CocoIndex:
         """The index.
@@ -236,8 +239,7 @@ class _Annotations:
         self._rows = array('i')
         self._places = array('i')
         self._reasons = bytearray()
-        self._waiting: list[tuple[Mapping[str, Any], tuple[int, int]]] = []
-        self._letters = 0
+        self._batch: RunLengthBatch[tuple[Mapping[str, Any], tuple[int, int]]] = RunLengthBatch()
 
     def add(self, annotation: dict[str, Any]) -> None:
         """Check an annotation, and complete it."""
@@ -247,7 +249,8 @@ class _Annotations:
         row = -1 if fault else self.images.rows[annotation['image_id']]
         size = (0, 0) if fault else self.images.sizes[row]
         if not fault and _is_packed(annotation, size) and is_complete(annotation):
-            self._wait(annotation, size)
+            if self._batch.add((annotation, size), annotation['segmentation']['counts'], size):
+                self.check_masks()
         else:
             # what waits comes first in the file
             self.check_masks()
@@ -260,25 +263,14 @@ class _Annotations:
         self._places.append(self.categories.places[annotation['category_id']])
         self._reasons.append(reason_to_leave_out(annotation, size))
 
-    def _wait(self, annotation: dict[str, Any], size_hw: tuple[int, int]) -> None:
-        self._waiting.append((annotation, size_hw))
-        self._letters += len(annotation['segmentation']['counts'])
-        if self._letters >= _BATCH:
-            self.check_masks()
-
     def check_masks(self) -> None:
         """Check the run lengths that wait."""
-        waiting, self._waiting, self._letters = self._waiting, [], 0
-        if not waiting:
-            return
-        counts = [annotation['segmentation']['counts'] for annotation, _ in waiting]
-        found = measure_masks(counts, np.array([size for _, size in waiting], np.int64))
-        stated = np.array([annotation['bbox'] for annotation, _ in waiting], np.float64)
-        areas = np.array([annotation['area'] for annotation, _ in waiting], np.float64)
-        is_other = (np.abs(stated - found.boxes_xywh) > 1).any(axis=1) | (areas <= 0)
-        for place in np.flatnonzero(~found.is_valid | (is_other & (found.areas > 0))):
-            annotation, size = waiting[place]
-            if fault := mask_fault(annotation, size):
+        for (annotation, size), area, box in self._batch.take():
+            if area < 0:
+                fault = segmentation_fault(annotation['segmentation'], *size) or ''
+            else:
+                fault = measure_fault(annotation, area, box) if area else ''
+            if fault:
                 self.faults.add(f'annotation {annotation["id"]!r}: {fault}')
 
     def columns(self, spans: np.ndarray) -> dict[str, np.ndarray]:

@@ -165,6 +165,9 @@ class _Stream:
         self._text = self._text[self._at :] + self._decoder.decode(data, final=self._is_end)
         self._at = 0
         self._is_ascii = self._text.isascii()
+        # the mark that tools of Windows write before UTF-8
+        if self._byte == 0 and self._text.startswith('\ufeff'):
+            self._move(1)
 
     def _refused(self, fault: str) -> ValueError:
         return ValueError(f'{fault} at byte {self._byte}')

@@ -13,11 +13,12 @@ from pycocotools import mask as coco_mask
 
 from ultrasam.coco.file_names import name_fault
 from ultrasam.errors import AnnotationError
+from ultrasam.masks.mask_checks import is_box_of
 from ultrasam.masks.segmentation import compressed_rle, is_empty_segmentation, segmentation_fault
 
 _SHOWN_FAULTS = 5
-_BOX_SLACK, _BOX_SHARE = 2.0, 0.05
 _LARGEST = 1 << 63
+_IDS = ('id', 'image_id', 'category_id')
 
 # why an annotation is left out, whatever the config; the number is its place here
 REASONS = ('', "marked 'ignore'", 'without area inside the image', 'smaller than one pixel')
@@ -52,7 +53,8 @@ class Faults:
             return
         shown = ''.join(f'\n  {fault}' for fault in self.first)
         more = f'\n  ... and {self.count - _SHOWN_FAULTS} more' if self.count > _SHOWN_FAULTS else ''
-        raise AnnotationError(f'{name}: {self.count} faulty records, mend or remove them:{shown}{more}')
+        what = 'record, mend or remove it' if self.count == 1 else 'records, mend or remove them'
+        raise AnnotationError(f'{name}: {self.count} faulty {what}:{shown}{more}')
 
 
 class SharedIds:
@@ -118,8 +120,8 @@ def reference_fault(annotation: Mapping[str, Any], images: Container[Any], categ
         return 'neither bbox nor segmentation'
     if box is not None and not (isinstance(box, list) and len(box) == 4 and all(map(_is_number, box))):
         return f'its bbox {box} is not x, y, width, height'
-    area = annotation.get('area', 0)
-    if not _is_number(area):
+    area = annotation.get('area')
+    if area is not None and not _is_number(area):
         return f'its area {area!r} is not a number'
     return ''
 
@@ -136,14 +138,9 @@ def mask_fault(annotation: Mapping[str, Any], size_hw: tuple[int, int]) -> str:
 
 
 def measure_fault(annotation: Mapping[str, Any], area: int, box_xywh: Sequence[float]) -> str:
-    """What is wrong with the box and the area of an annotation whose mask has these, or nothing.
-
-    Boxes of coordinates differ a little from those of pixels; more than 2 pixels and a twentieth of the larger side
-    is another box.
-    """
+    """Return what is wrong with the box and the area of an annotation whose mask has these, or ''."""
     box, stated = annotation.get('bbox'), annotation.get('area')
-    slack = max(_BOX_SLACK, max(box_xywh[2:]) * _BOX_SHARE)
-    if box is not None and max(abs(one - other) for one, other in zip(box, box_xywh, strict=True)) > slack:
+    if box is not None and not is_box_of(box, box_xywh):
         return f'its bbox {box} is not that of its mask, {list(box_xywh)}'
     if stated is not None and stated <= 0 < area:
         return f'its area is {stated}, its mask has {area} pixels'
@@ -160,8 +157,8 @@ def _is_number(value: Any) -> bool:
 
 
 def is_complete(annotation: Mapping[str, Any]) -> bool:
-    """Whether an annotation has a box and an area."""
-    return annotation.get('bbox') is not None and 'area' in annotation
+    """Return True if an annotation has a box and an area."""
+    return annotation.get('bbox') is not None and annotation.get('area') is not None
 
 
 def complete(annotation: dict[str, Any], size_hw: tuple[int, int]) -> None:
@@ -169,12 +166,20 @@ def complete(annotation: dict[str, Any], size_hw: tuple[int, int]) -> None:
     if is_complete(annotation):
         return
     if is_empty_segmentation(annotation.get('segmentation')):
-        annotation.setdefault('area', annotation['bbox'][2] * annotation['bbox'][3])
-        return
-    rle = compressed_rle(annotation['segmentation'], *size_hw)
-    annotation.setdefault('area', float(coco_mask.area(rle)))
-    if annotation.get('bbox') is None:
-        annotation['bbox'] = coco_mask.toBbox(rle).tolist()
+        found = {'area': annotation['bbox'][2] * annotation['bbox'][3]}
+    else:
+        rle = compressed_rle(annotation['segmentation'], *size_hw)
+        found = {'area': float(coco_mask.area(rle)), 'bbox': coco_mask.toBbox(rle).tolist()}
+    annotation.update({key: value for key, value in found.items() if annotation.get(key) is None})
+
+
+def with_whole_ids(record: dict[str, Any]) -> dict[str, Any]:
+    """Write ids such as 1.0, as pandas stores a column with a gap, as the integers that they are; in place."""
+    for key in _IDS:
+        value = record.get(key)
+        if type(value) is float and value.is_integer():
+            record[key] = int(value)
+    return record
 
 
 def reason_to_leave_out(annotation: Mapping[str, Any], size_hw: tuple[int, int]) -> int:

@@ -17,7 +17,7 @@ from typing import IO, Any
 from ultrasam.coco.index_files import Source, Stamp, find_index, keep_index
 from ultrasam.coco.indexing import CocoIndex, Indexer
 from ultrasam.coco.json_stream import scan_coco
-from ultrasam.coco.record_checks import complete
+from ultrasam.coco.record_checks import complete, with_whole_ids
 from ultrasam.errors import AnnotationError
 
 _LOG = logging.getLogger(__name__)
@@ -74,7 +74,7 @@ class CocoRecords:
 
     def _parsed(self, data: bytes) -> dict[str, Any]:
         try:
-            return dict(json.loads(data))
+            return with_whole_ids(dict(json.loads(data)))
         except (ValueError, TypeError) as error:
             raise _changed(self._content.name) from error
 

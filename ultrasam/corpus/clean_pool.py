@@ -169,7 +169,7 @@ def read_test_list(path: Path, folder: DatasetFolder) -> list[dict[str, Any]]:
             told from another.
     """
     try:
-        content = json.loads(path.read_text(encoding='utf-8'))
+        content = json.loads(path.read_text(encoding='utf-8-sig'))
         entries = content['test'] if isinstance(content, dict) else content
         wanted = [str(entry['image'] if isinstance(entry, dict) else entry) for entry in entries]
     except (OSError, ValueError, KeyError, TypeError) as error:

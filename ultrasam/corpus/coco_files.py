@@ -15,8 +15,10 @@ from typing import IO, Any, NoReturn
 
 from ultrasam.atomic import publish_file
 from ultrasam.coco.file_names import name_fault, unsafe_name_fault
+from ultrasam.coco.record_checks import complete, is_complete, mask_fault, with_whole_ids
 from ultrasam.corpus.errors import UnsafeNameError
 from ultrasam.errors import AnnotationError, OutputError
+from ultrasam.masks.segmentation import is_empty_segmentation
 
 _SECTIONS = ('categories', 'images', 'annotations')
 _RECORDS = ('images', 'annotations')
@@ -38,7 +40,8 @@ class CocoContent:
         licenses: as they stand in the file.
         categories: ids and names are unique.
         images: ids and file names are unique, names stay in their folder, sizes are positive integers.
-        annotations: ids are positive and unique, images and categories exist, areas and boxes are numbers.
+        annotations: ids are positive and unique, images and categories exist, areas and boxes are numbers; those
+            that the file lacks are computed.
         notes: what was mended while it was read.
     """
 
@@ -80,6 +83,9 @@ def read_coco(path: Path, *, allow_empty: bool = False) -> CocoContent:
         licenses=licenses if isinstance(licenses, list) else [],
         **{section: content[section] for section in _SECTIONS},
     )
+    for section in _SECTIONS:
+        for record in content[section]:
+            with_whole_ids(record)
     _check_categories(result)
     _check_images(result)
     _number_anew(result, 'categories', 'category_id', first=1)
@@ -211,7 +217,7 @@ def _same_bytes(first: Path, second: Path) -> bool:
 
 def _parse(path: Path) -> dict[str, Any]:
     try:
-        content = _parse_text(path.read_text(encoding='utf-8'))
+        content = _parse_text(path.read_text(encoding='utf-8-sig'))
     except OSError as error:
         raise AnnotationError(f'{path} cannot be read ({error.strerror})') from error
     except (ValueError, RecursionError) as error:
@@ -258,7 +264,8 @@ def _refuse(
 ) -> None:
     if faults:
         shown = '; '.join(faults[:3])
-        raise error(f'{path}: {len(faults)} faulty {section}: {shown}. Mend or export it again')
+        noun = section if len(faults) > 1 else section.replace('ies', 'y').removesuffix('s')
+        raise error(f'{path}: {len(faults)} faulty {noun}: {shown}. Mend or export it again')
 
 
 def _repeated(records: list[dict[str, Any]], key: str) -> list[str]:
@@ -294,7 +301,8 @@ def _check_images(content: CocoContent) -> None:
 
 
 def _check_annotations(content: CocoContent) -> None:
-    images = {image['id'] for image in content.images}
+    images = {image['id']: (image['height'], image['width']) for image in content.images}
+    lacking = sum(not is_complete(annotation) for annotation in content.annotations)
     categories = {category['id'] for category in content.categories}
     faults = []
     ids = set()
@@ -305,10 +313,12 @@ def _check_annotations(content: CocoContent) -> None:
             faults.append(f'{id_!r} is of the image {annotation.get("image_id")!r}, which is not there')
         elif annotation.get('category_id') not in categories:
             faults.append(f'{id_!r} is of the category {annotation.get("category_id")!r}, which is not there')
-        elif not isinstance(area, (int, float)) or not 0 <= area <= _LARGEST_ID:
+        elif area is not None and (not isinstance(area, (int, float)) or not 0 <= area <= _LARGEST_ID):
             faults.append(f'{id_!r} has the area {area!r}')
-        elif not _is_box(annotation.get('bbox', _NO_BOX)):
+        elif not _is_box(annotation.get('bbox') or _NO_BOX):
             faults.append(f'{id_!r} has the box {annotation["bbox"]!r}')
+        elif not is_complete(annotation) and (fault := _complete(annotation, images[annotation['image_id']])):
+            faults.append(f'{id_!r}: {fault}')
         elif type(id_) is not int:
             odd['texts or missing'] += 1
         elif id_ == 0:
@@ -321,10 +331,23 @@ def _check_annotations(content: CocoContent) -> None:
         else:
             ids.add(id_)
     _refuse(content.path, 'annotations', faults)
+    if lacking:
+        content.notes.append(
+            f'{content.path.name}: areas or boxes of {lacking} annotations computed from their masks'
+        )
     if odd:
         for number, annotation in enumerate(content.annotations, start=1):
             annotation['id'] = number
         content.notes.append(f'{content.path.name}: ids of annotations numbered anew, {_spelled(odd)}')
+
+
+def _complete(annotation: dict[str, Any], size_hw: tuple[int, int]) -> str:
+    """Compute the area and the box that an annotation lacks, and return why that is not possible, or ''."""
+    if annotation.get('bbox') is None and is_empty_segmentation(annotation.get('segmentation')):
+        return 'it has neither mask nor box nor area' if annotation.get('area') is None else ''
+    if not (fault := mask_fault(annotation, size_hw)):
+        complete(annotation, size_hw)
+    return fault
 
 
 def _number_anew(content: CocoContent, section: str, reference: str, *, first: int) -> None:

@@ -56,10 +56,12 @@ class DataFaultsError(UltraSamError, ValueError):
 
     def __init__(self, dataset: str, faults: Sequence[Fault], remedy: str) -> None:
         self.faults = tuple(faults)
+        noun = 'file' if len(faults) == 1 else 'files'
         lines = [f'  {fault}' for fault in faults[:_SHOWN]]
         if len(faults) > _SHOWN:
             lines.append(f'  ... and {len(faults) - _SHOWN} more')
-        super().__init__('\n'.join([f'{dataset}: {len(faults)} faults, nothing published', *lines, remedy]))
+        first = f'{dataset}: {len(faults)} {noun} could not be converted, nothing was written'
+        super().__init__('\n'.join([first, *lines, remedy]))
 
 
 def exit_code_of(error: BaseException) -> int:

@@ -66,7 +66,7 @@ class DatasetFolder:
         if not path.is_file():
             return {}
         try:
-            content = json.loads(path.read_text(encoding='utf-8'))
+            content = json.loads(path.read_text(encoding='utf-8-sig'))
             files = content['files']
         except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise AnnotationError(f'{path} is damaged ({error}): restore it or make it again') from error

@@ -237,7 +237,7 @@ def _read_given(facts: Iterable[SubjectFacts], options: SplitOptions) -> dict[st
 
 def _read_split_file(path: Path, one: SubjectFacts) -> _Given:
     try:
-        content = json.loads(path.read_text(encoding='utf-8'))
+        content = json.loads(path.read_text(encoding='utf-8-sig'))
         listed = {part: _subjects(content.get(part, [])) for part in ('train', 'val')}
     except (OSError, ValueError, AttributeError, RecursionError) as error:
         raise AnnotationError(

@@ -156,7 +156,7 @@ class _Check:
             self._report.add('damaged files', str(error))
             return None
         for note in content.notes:
-            self._report.add('ids that other readers refuse', note)
+            self._report.add('records that other readers refuse', note)
         return content
 
     def _records(self, content: CocoContent, images: ImageFolder) -> None:

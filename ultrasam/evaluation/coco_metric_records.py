@@ -10,11 +10,9 @@ import numpy as np
 
 from ultrasam.coco.records import CocoRecords
 from ultrasam.errors import AnnotationError, InputError
-from ultrasam.masks.run_lengths import measure_masks
+from ultrasam.masks.run_lengths import RunLengthBatch
 from ultrasam.masks.segmentation import compressed_rle, is_empty_segmentation, segmentation_fault
 
-# letters of run lengths that are checked together: enough for numpy, few enough for its caches
-_BATCH = 1 << 17
 _Record = dict[str, Any]
 _Size = tuple[int, int]
 
@@ -200,17 +198,17 @@ def _is_packed(mask: Any) -> bool:
 def _measured(masks: Sequence[Any], sizes_hw: Sequence[_Size]) -> tuple[np.ndarray, str]:
     """Areas of masks in pixels, (N,), 0 for those that are not compressed run lengths, and the first fault."""
     areas, is_good = np.zeros(len(masks), np.int64), np.zeros(len(masks), bool)
-    batch: list[int] = []
-    letters = 0
+    batch: RunLengthBatch[int] = RunLengthBatch()
+
+    def measure() -> None:
+        for place, area, _ in batch.take():
+            areas[place], is_good[place] = max(area, 0), area >= 0
+
     for place, (mask, size) in enumerate(zip(masks, sizes_hw, strict=True)):
-        if _is_packed(mask) and list(mask.get('size') or ()) == list(size):
-            batch.append(place)
-            letters += len(mask['counts'])
-        if batch and (letters >= _BATCH or place == len(masks) - 1):
-            texts = [_text(masks[one]['counts']) for one in batch]
-            measures = measure_masks(texts, np.array([sizes_hw[one] for one in batch], np.int64))
-            areas[batch], is_good[batch] = measures.areas, measures.is_valid
-            batch, letters = [], 0
+        is_of_image = _is_packed(mask) and list(mask.get('size') or ()) == list(size)
+        if is_of_image and batch.add(place, _text(mask['counts']), size):
+            measure()
+    measure()
     faults = (
         segmentation_fault(masks[place], *sizes_hw[place]) for place in np.flatnonzero(~is_good).tolist()
     )

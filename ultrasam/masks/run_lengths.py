@@ -1,15 +1,23 @@
-"""Compressed COCO run lengths, many at once, in plain numpy: no damaged code ever reaches C code that trusts it."""
+"""COCO run lengths, read and measured in plain numpy: no damaged code ever reaches C code that trusts it.
+
+COCO packs a signed number in groups of five bits, lowest first, with bit six set while more follow. The first three
+runs are stored as they are; from the fourth on, a number is the difference to the run before the last one. Runs of
+background and object alternate, down the columns.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 import numpy as np
 
-# 8192 x 8192 pixels: beyond any ultrasound frame
-MOST_PIXELS = 1 << 26
+# The most pixels of an image, for readers and masks alike: 300 MB as RGB, ten times the largest ultrasound mosaic.
+MOST_PIXELS = 100_000_000
 _LONGEST_NUMBER = 6
+# letters of run lengths that are measured together: enough for numpy, few enough for its caches
+_BATCH = 1 << 17
 _MORE, _SIGN, _BITS = 0x20, 0x10, 0x1F
 
 
@@ -31,9 +39,6 @@ class MaskMeasures:
 def measure_masks(counts: Sequence[str], sizes_hw: np.ndarray) -> MaskMeasures:
     """Check and measure masks by their compressed run lengths.
 
-    A number is packed in groups of five bits, lowest first, with bit six set while more follow; from the fourth run
-    on it is the difference to the run before the last one. Runs of background and object alternate, down the columns.
-
     Args:
         counts: compressed counts of each mask.
         sizes_hw: (N, 2), int, pixels of the image of each mask.
@@ -54,18 +59,7 @@ def measure_masks(counts: Sequence[str], sizes_hw: np.ndarray) -> MaskMeasures:
     areas, boxes = np.zeros(number, np.int64), np.zeros((number, 4), np.int64)
     if not texts:
         return MaskMeasures(is_valid, areas, boxes)
-    codes = np.frombuffer(''.join(texts).encode('ascii'), np.uint8).astype(np.int64) - 48
-    ends = np.cumsum(lengths[is_valid])
-    owner_of_letter = np.repeat(np.arange(len(texts)), lengths[is_valid])
-    is_bad = np.zeros(len(texts), bool)
-    is_bad[owner_of_letter[(codes < 0) | (codes > 0x3F)]] = True
-    is_bad[(codes[ends - 1] & _MORE) != 0] = True
-    # a broken code must not run into the next one
-    codes[ends - 1] &= ~_MORE
-    runs, owner, too_long = _numbers(codes, owner_of_letter)
-    is_bad[too_long] = True
-    runs = _undo_differences(runs, owner)
-    is_bad[owner[(runs < 0) | (runs > MOST_PIXELS)]] = True
+    runs, owner, is_bad = _unpacked(''.join(texts).encode('ascii'), lengths[is_valid])
     runs[is_bad[owner]] = 0
     total = np.bincount(owner, runs, len(texts)).astype(np.int64)
     is_bad |= total != pixels[is_valid]
@@ -75,6 +69,50 @@ def measure_masks(counts: Sequence[str], sizes_hw: np.ndarray) -> MaskMeasures:
     areas[places], boxes[places] = _areas_and_boxes(runs, owner, heights)
     is_valid[places[is_bad]] = False
     return MaskMeasures(is_valid, areas, boxes)
+
+
+def runs_of_text(counts: str | bytes) -> np.ndarray | None:
+    """Return the run lengths (R,), int64, of compressed counts, or None if these are damaged.
+
+    Example:
+        >>> runs_of_text('525')
+        array([5, 2, 5])
+    """
+    if isinstance(counts, str):
+        if not counts.isascii():
+            return None
+        counts = counts.encode('ascii')
+    if not counts:
+        return np.zeros(0, np.int64)
+    runs, _, is_bad = _unpacked(counts, np.array([len(counts)]))
+    return None if is_bad[0] else runs
+
+
+_Payload = TypeVar('_Payload')
+
+
+class RunLengthBatch(Generic[_Payload]):
+    """Compressed run lengths that wait until there are enough to measure them together."""
+
+    def __init__(self) -> None:
+        self._waiting: list[tuple[_Payload, str, tuple[int, int]]] = []
+        self._letters = 0
+
+    def add(self, payload: _Payload, counts: str, size_hw: tuple[int, int]) -> bool:
+        """Add a mask, and return True if there are enough to :meth:`take` them."""
+        self._waiting.append((payload, counts, size_hw))
+        self._letters += len(counts)
+        return self._letters >= _BATCH
+
+    def take(self) -> Iterator[tuple[_Payload, int, list[int]]]:
+        """Give the payload of each mask that waits, its area (-1 if it is damaged) and its box, xywh."""
+        waiting, self._waiting, self._letters = self._waiting, [], 0
+        if not waiting:
+            return
+        measures = measure_masks([one[1] for one in waiting], np.array([one[2] for one in waiting], np.int64))
+        areas = np.where(measures.is_valid, measures.areas, -1).tolist()
+        for (payload, _, _), area, box in zip(waiting, areas, measures.boxes_xywh.tolist(), strict=True):
+            yield payload, area, box
 
 
 def measure_runs(runs: Sequence[int], size_hw: tuple[int, int]) -> tuple[int, np.ndarray]:
@@ -98,6 +136,28 @@ def measure_runs(runs: Sequence[int], size_hw: tuple[int, int]) -> tuple[int, np
     return int(areas[0]), boxes[0]
 
 
+def _unpacked(text: bytes, lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return all runs (R,), the mask of each (R,), and which masks (N,) are damaged.
+
+    Args:
+        text: Codes of all masks, one after the other.
+        lengths: (N,), int, letters of each, at least one.
+    """
+    codes = np.frombuffer(text, np.uint8).astype(np.int64) - 48
+    ends = np.cumsum(lengths)
+    owner_of_letter = np.repeat(np.arange(len(lengths)), lengths)
+    is_bad = np.zeros(len(lengths), bool)
+    is_bad[owner_of_letter[(codes < 0) | (codes > 0x3F)]] = True
+    is_bad[(codes[ends - 1] & _MORE) != 0] = True
+    # a broken code must not run into the next one
+    codes[ends - 1] &= ~_MORE
+    runs, owner, too_long = _numbers(codes, owner_of_letter)
+    is_bad[too_long] = True
+    runs = _undo_differences(runs, owner)
+    is_bad[owner[(runs < 0) | (runs > MOST_PIXELS)]] = True
+    return runs, owner, is_bad
+
+
 def _numbers(codes: np.ndarray, owner_of_letter: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Signed numbers, the mask of each, and the masks with one that is too long."""
     last = np.flatnonzero((codes & _MORE) == 0)
@@ -109,7 +169,7 @@ def _numbers(codes: np.ndarray, owner_of_letter: np.ndarray) -> tuple[np.ndarray
     numbers = np.add.reduceat((codes & _BITS) << shifts, starts)
     is_negative = (codes[last] & _SIGN) != 0
     numbers[is_negative] -= np.int64(1) << (5 * np.minimum(groups[is_negative], _LONGEST_NUMBER))
-    return numbers, owner, np.unique(too_long)
+    return numbers, owner, too_long
 
 
 def _undo_differences(numbers: np.ndarray, owner: np.ndarray) -> np.ndarray:

@@ -37,7 +37,6 @@ TEXTS = {
     'empty': ('', 'is empty'),
     'list': ('[]', 'holds a list'),
     'nan': ('{"images": NaN}', 'NaN is no number'),
-    'mark': ('\ufeff{}', 'damaged'),
     'deep': ('[' * 100_000, 'damaged'),
     'endless': ('{"images": [{"depth_mm": 1e999}]}', '1e999 is no number'),
     'endless downwards': ('{"images": [{"depth_mm": -1E+400}]}', 'is no number'),
@@ -83,7 +82,14 @@ REFUSED = {
     'category': (lambda c: c['annotations'][0].update(category_id=0), 'category 0, which is not there'),
     'list id': (lambda c: c['annotations'][0].update(image_id=[1]), 'image_id'),
     'area': (lambda c: c['annotations'][0].update(area='big'), 'area'),
-    'no area': (lambda c: c['annotations'][0].pop('area'), 'area None'),
+    'no area, pairs': (
+        lambda c: c['annotations'][0].update(area=None, segmentation=[[1, 2], [3, 4]]),
+        'flat list',
+    ),
+    'nothing': (
+        lambda c: [c['annotations'][0].pop(key) for key in ('area', 'bbox', 'segmentation')],
+        'neither mask',
+    ),
     'upwards': (lambda c: c['images'][0].update(file_name='../../etc/passwd'), 'leaves the folder'),
     'absolute': (lambda c: c['images'][0].update(file_name='/etc/passwd'), 'leaves the folder'),
     'drive': (lambda c: c['images'][0].update(file_name='C:\\a.png'), 'backslash or a drive'),
@@ -133,6 +139,27 @@ def test_ids_of_annotations_are_numbered_anew(name: str, tmp_path: Path) -> None
     assert note in found.notes[0]
 
 
+def test_areas_and_boxes_that_are_missing_are_computed(tmp_path: Path) -> None:
+    value = content()
+    expected = [(float(one['area']), list(map(float, one['bbox']))) for one in value['annotations']]
+    del value['annotations'][0]['area'], value['annotations'][1]['bbox']
+    value['annotations'][2].update(area=None, bbox=None)
+    found = read(tmp_path, value)
+    assert [(one['area'], one['bbox']) for one in found.annotations] == expected
+    assert 'areas or boxes of 3 annotations computed' in found.notes[0]
+
+
+def test_ids_as_pandas_writes_them_and_the_mark_of_windows(tmp_path: Path) -> None:
+    value = content()
+    for section in ('images', 'annotations', 'categories'):
+        for one in value[section]:
+            one.update({key: float(one[key]) for key in ('id', 'image_id', 'category_id') if key in one})
+    (tmp_path / 'x.json').write_text(json.dumps(value), encoding='utf-8-sig')
+    found = read_coco(tmp_path / 'x.json')
+    assert json.dumps(found.annotations) == json.dumps(content()['annotations'])
+    assert (found.images, found.notes) == (content()['images'], [])
+
+
 @pytest.mark.parametrize('name', ['../x.png', '/x.png', 'C:\\x.png', '\\\\server\\x.png', 'a\0.png', '..'])
 def test_names_that_reach_outside_are_refused_as_unsafe(name: str, tmp_path: Path) -> None:
     value = content()
@@ -146,12 +173,6 @@ def test_numbers_and_letters_that_only_look_odd(tmp_path: Path) -> None:
     value = content()
     value['info'] = {'a': '\U0001f600', 'b': '1e999', 'c': 1e300}
     assert read(tmp_path, value).info == value['info']
-
-
-def test_boxes_may_be_missing(tmp_path: Path) -> None:
-    value = content()
-    value['annotations'][0].pop('bbox')
-    assert 'bbox' not in read(tmp_path, value).annotations[0]
 
 
 @pytest.mark.parametrize('new', [lambda id_: f'img-{id_}', lambda id_: HUGE + id_])

@@ -147,9 +147,9 @@ FAULTS: dict[str, tuple[Callable[[Path], Any], str]] = {
     ),
     'duplicate annotation id': (
         lambda root: edit(root / TRAIN, lambda c: c['annotations'][1].update(id=c['annotations'][0]['id'])),
-        'ids that other readers refuse',
+        'records that other readers refuse',
     ),
-    'huge id': (annotation_of(lambda one: one.update(id=1 << 127)), 'ids that other readers refuse'),
+    'huge id': (annotation_of(lambda one: one.update(id=1 << 127)), 'records that other readers refuse'),
     'cut counts': (
         annotation_of(lambda one: counts(one['segmentation']['counts'][:-2])(one)),
         'masks whose run lengths do not fill their image',
@@ -172,7 +172,12 @@ FAULTS: dict[str, tuple[Callable[[Path], Any], str]] = {
     'no mask': (annotation_of(lambda one: one.pop('segmentation')), 'annotations without a mask'),
     'area': (annotation_of(lambda one: one.update(area=80)), 'areas that are not those of the mask'),
     'box': (annotation_of(lambda one: one['bbox'].reverse()), 'boxes that are not those of the mask'),
-    'no box': (annotation_of(lambda one: one.pop('bbox')), 'boxes that are not those of the mask'),
+    'no box': (annotation_of(lambda one: one.pop('bbox')), 'records that other readers refuse'),
+    'no area': (annotation_of(lambda one: one.pop('area')), 'records that other readers refuse'),
+    'pairs': (
+        annotation_of(lambda one: one.update(segmentation=[[0, 0], [5, 5], [0, 5]])),
+        'polygons that are not flat lists of coordinates',
+    ),
     'polygon outside': (
         annotation_of(lambda one: one.update(segmentation=[[0, 0, 5, 5, 900, 5]])),
         'masks that leave their image',

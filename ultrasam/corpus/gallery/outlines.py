@@ -9,8 +9,7 @@ import numpy as np
 from pycocotools import mask as coco_mask
 
 from ultrasam.errors import AnnotationError
-from ultrasam.masks.mask_checks import form_fault
-from ultrasam.masks.run_lengths import measure_masks
+from ultrasam.masks.segmentation import compressed_rle, find_fault, is_empty_segmentation
 
 # Paths are drawn in half pixels of the image, so that a mask of one pixel has an inside.
 UNITS_PER_PIXEL = 2
@@ -29,20 +28,14 @@ def run_lengths_of(segmentation: Any, size_hw: tuple[int, int]) -> dict[str, Any
     Raises:
         AnnotationError: it cannot be decoded; the message says only why, as a kind of fault.
     """
-    if fault := form_fault(segmentation, size_hw):
-        raise AnnotationError(fault)
-    height, width = size_hw
-    if isinstance(segmentation, list):
-        drawn = coco_mask.merge(coco_mask.frPyObjects(segmentation, height, width))
-        if not coco_mask.area(drawn):
-            raise AnnotationError('masks without a pixel')
-        return drawn
-    counts = segmentation['counts']
-    if isinstance(counts, list):
-        return coco_mask.frPyObjects(segmentation, height, width)
-    if not measure_masks([counts], np.array([size_hw])).is_valid[0]:
-        raise AnnotationError('masks whose run lengths do not fill their image')
-    return {'size': [height, width], 'counts': counts}
+    if fault := find_fault(segmentation, *size_hw):
+        raise AnnotationError(fault.kind)
+    if is_empty_segmentation(segmentation):
+        raise AnnotationError('annotations without a mask')
+    run_lengths = compressed_rle(segmentation, *size_hw)
+    if isinstance(segmentation, list) and not coco_mask.area(run_lengths):
+        raise AnnotationError('masks without a pixel')
+    return {'size': list(size_hw), 'counts': run_lengths['counts']}
 
 
 def outline_of(run_lengths: dict[str, Any]) -> str:

@@ -28,7 +28,7 @@ def read_excluded(root: Path) -> dict[str, dict[str, str]]:
     if not path.is_file():
         return {}
     try:
-        content = json.loads(path.read_text(encoding='utf-8'))['excluded']
+        content = json.loads(path.read_text(encoding='utf-8-sig'))['excluded']
         return {
             str(dataset): {str(name): str(reason) for name, reason in images.items()}
             for dataset, images in content.items()

@@ -10,9 +10,9 @@ from ultrasam.io.readers.kinds import kind_of
 from ultrasam.io.readers.source import FrameSource
 from ultrasam.io.readers.video import VideoSource
 from ultrasam.io.readers.volume import VolumeSource
+from ultrasam.masks.run_lengths import MOST_PIXELS
 
-# A frame of 100 megapixels is 300 MB as RGB; the largest ultrasound mosaics that we know stay below a tenth.
-MAX_PIXELS = 100_000_000
+MAX_PIXELS = MOST_PIXELS
 
 
 def open_frames(

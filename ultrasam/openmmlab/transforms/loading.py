@@ -11,7 +11,7 @@ from mmdet.datasets.transforms import LoadAnnotations
 from mmdet.registry import TRANSFORMS
 
 from ultrasam.errors import AnnotationError
-from ultrasam.masks.segmentation import decode_segmentation, runs_of_rle, segmentation_fault
+from ultrasam.masks.segmentation import MaskFault, decode_segmentation, find_fault, runs_of_rle
 from ultrasam.openmmlab.transforms.cropped_masks import CroppedMask, CroppedMasks
 from ultrasam.openmmlab.transforms.pixel_cache import PixelCache, one_channel
 
@@ -95,19 +95,19 @@ def load_masks(results: dict) -> CroppedMasks:
     masks = []
     for instance in results.get('instances', []):
         found = _mask_of(instance.get('mask'), height, width)
-        if isinstance(found, str):
+        if isinstance(found, MaskFault):
             raise AnnotationError(
-                f'{results.get("img_path", "an image")}: {found}. Annotate the image at the size in '
+                f'{results.get("img_path", "an image")}: {found.detail}. Annotate the image at the size in '
                 f'which it is stored ({height} x {width}), without rotation by its EXIF tag'
             )
         masks.append(found)
     return CroppedMasks(masks, height, width)
 
 
-def _mask_of(segmentation: Any, height: int, width: int) -> CroppedMask | str:
-    """The mask of a COCO segmentation, or what is wrong with it, in words."""
+def _mask_of(segmentation: Any, height: int, width: int) -> CroppedMask | MaskFault:
+    """Return the mask of a COCO segmentation, or what is wrong with it."""
     if isinstance(segmentation, dict) and segmentation:
         runs = runs_of_rle(segmentation, height, width)
-        return runs if isinstance(runs, str) else CroppedMask.of_runs(runs, height, width)
-    fault = segmentation_fault(segmentation, height, width)
+        return runs if isinstance(runs, MaskFault) else CroppedMask.of_runs(runs, height, width)
+    fault = find_fault(segmentation, height, width)
     return fault or CroppedMask.of_mask(decode_segmentation(segmentation, height, width))

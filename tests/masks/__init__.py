@@ -1,0 +1,1 @@
+"""Masks: their forms, checks and measures."""

@@ -18,7 +18,8 @@ from tests.corpus.raw_trees.common import box, disc, save_video, save_volume, sm
 from ultrasam.corpus.errors import RawFileError
 from ultrasam.corpus.plan import Item, SourceFile
 from ultrasam.corpus.readers import open_annotation, open_stack, volume_checks
-from ultrasam.corpus.readers.image import read_image
+from ultrasam.corpus.readers.base import as_bytes
+from ultrasam.corpus.readers.image import read_image, read_mask
 from ultrasam.corpus.readers.pickled import read_object_array
 from ultrasam.corpus.readers.polygons import polygon_mask
 from ultrasam.corpus.readers.volume import read_volume
@@ -38,6 +39,7 @@ from ultrasam.corpus.words import (
     VideoFiles,
     VolumeFiles,
 )
+from ultrasam.errors import InputError
 
 MASK = disc(30, 40, 10)
 
@@ -221,10 +223,37 @@ def test_meta_image_names_no_file_elsewhere(tmp_path: Path) -> None:
             read_volume(meta_image(inside / 'v.mha', data_file=name))
 
 
-def test_fractions_need_a_window(tmp_path: Path) -> None:
-    Image.fromarray(np.linspace(0, 1, 48, dtype=np.float32).reshape(6, 8)).save(tmp_path / 'f.tif')
-    with pytest.raises(RawFileError, match='holds fractions'):
-        read_image(SourceFile('f.tif', tmp_path / 'f.tif'))
+def test_images_follow_the_rule_of_prediction(tmp_path: Path) -> None:
+    values = np.linspace(-1, 1, 48, dtype=np.float32).reshape(6, 8)
+    file = SourceFile('f.tif', tmp_path / 'sub' / 'f.tif')
+    file.path.parent.mkdir()
+    Image.fromarray(values).save(file.path)
+    found = read_image(file)
+    assert (found.dtype, found.min(), found.max()) == (np.uint8, 0, 255)
+    assert read_image(file, (-1, 0)).tolist()[-1] == [255] * 8
+    values[2, 2] = np.inf
+    Image.fromarray(values).save(file.path)
+    with pytest.raises(RawFileError, match=r'^f\.tif: .*not finite'):
+        read_image(file)
+
+
+@pytest.mark.parametrize('window', [(5, 5), (9, 1), (0, float('nan'))])
+def test_a_window_without_width_is_refused(window: tuple[float, float], tmp_path: Path) -> None:
+    Image.fromarray(speckle(1)).save(tmp_path / 'f.png')
+    with pytest.raises(RawFileError, match='a window from'):
+        read_image(SourceFile('f.png', tmp_path / 'f.png'), window)
+    with pytest.raises(InputError, match='a window from'):
+        as_bytes(np.arange(9), window, 'a.nii')
+
+
+def test_turned_images_and_masks_are_made_upright(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    for name, values in (('i', speckle(3)), ('m', MASK.astype(np.uint8) * 255)):
+        Image.fromarray(values).save(tmp_path / f'{name}.png', exif=exif)
+    image, mask = SourceFile('i.png', tmp_path / 'i.png'), SourceFile('m.png', tmp_path / 'm.png')
+    assert np.array_equal(read_image(image), np.rot90(speckle(3), -1))
+    assert np.array_equal(read_mask(mask) > 0, np.rot90(MASK, -1))
 
 
 def test_voxels_missing_inside_a_whole_gzip_file(tmp_path: Path) -> None:

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ultrasam.corpus.layout import DatasetFolder
+from ultrasam.errors import InputError
 from ultrasam.hashing import file_sha256
-
-_PNG = b'\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR'
-_PNG_HEADER = 24
+from ultrasam.io.readers.image import read_image, stated_size_hw
 
 
 @dataclass(frozen=True)
@@ -71,9 +70,7 @@ class ImageFolder:
 
     def _look(self, name: str, path: Path) -> ImageFacts:
         listed = self._digests.get(name, '')
-        size = _header_size(path)
-        if self._pixels and size is not None:
-            size = _decoded_size(path)
+        size = _size_hw(path, decode=self._pixels)
         if size is None:
             self.faults.append((name, 'images that cannot be read'))
             return ImageFacts(None, '')
@@ -85,27 +82,12 @@ class ImageFolder:
         return ImageFacts(size, digest)
 
 
-def _header_size(path: Path) -> tuple[int, int] | None:
-    """Height and width as the header states them."""
+def _size_hw(path: Path, *, decode: bool) -> tuple[int, int] | None:
+    """Return height and width, upright, of an image whose header, or all of it, can be read."""
     try:
-        with path.open('rb') as file:
-            head = file.read(_PNG_HEADER)
-    except OSError:
-        return None
-    if head.startswith(_PNG) and len(head) == _PNG_HEADER:
-        return int.from_bytes(head[20:24], 'big'), int.from_bytes(head[16:20], 'big')
-    return _decoded_size(path, decode=False)
-
-
-def _decoded_size(path: Path, *, decode: bool = True) -> tuple[int, int] | None:
-    """Height and width, of an image that can be read to its end."""
-    from PIL import Image
-
-    try:
-        with Image.open(path) as image:
-            if decode:
-                image.load()
-            return image.height, image.width
-    # a damaged file makes the decoders raise many kinds of errors
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        if not decode:
+            return stated_size_hw(path)
+        height, width = read_image(path).shape[:2]
+        return height, width
+    except InputError:
         return None

@@ -9,13 +9,13 @@ resize = dict(type='mmdet.FixScaleResize', scale=(image_size, image_size), keep_
 # black pixels, before normalisation, as the published classifiers were trained
 pad = dict(type='mmdet.Pad', size=(image_size, image_size), pad_val=dict(img=0))
 train_pipeline = [
-    dict(type='LoadImageFromFile'),
+    dict(type='LoadFrame'),
     dict(type='RandomFlip', prob=0.5, direction='horizontal'),
     resize,
     pad,
     dict(type='PackInputs'),
 ]
-test_pipeline = [dict(type='LoadImageFromFile'), resize, pad, dict(type='PackInputs')]
+test_pipeline = [dict(type='LoadFrame'), resize, pad, dict(type='PackInputs')]
 
 dataset = dict(type='ClassListDataset', data_root=data_root, metainfo=metainfo, data_prefix=name)
 train_dataloader = dict(

@@ -19,7 +19,7 @@ metainfo = dict(
 )
 resize = dict(type='mmdet.FixScaleResize', scale=(image_size, image_size), keep_ratio=True)
 pad = dict(type='mmdet.Pad', size=(image_size, image_size), pad_val=dict(img=0))
-load_image = dict(type='LoadImageFromFile')
+load_image = dict(type='LoadFrame')
 flip = dict(type='RandomFlip', prob=0.5, direction='horizontal')
 train_pipeline = [load_image, flip, resize, pad, dict(type='PackInputs')]
 test_pipeline = [load_image, resize, pad, dict(type='PackInputs')]

@@ -3,7 +3,7 @@
 data_root = 'data/simulated'
 image_size = 1024
 
-load_image = dict(type='LoadImageFromFile')
+load_image = dict(type='LoadFrame')
 flip = dict(type='RandomFlip', prob=0.5, direction='horizontal')
 # lengths are lengths only where both sides are scaled alike
 resize = dict(type='mmdet.FixScaleResize', scale=(image_size, image_size), keep_ratio=True)

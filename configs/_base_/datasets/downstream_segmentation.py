@@ -5,7 +5,7 @@ name = 'BUSBRA'
 image_size = 1024
 metainfo = dict(classes=('breast_nodule_benign', 'breast_nodule_malignant'))
 
-load_image = dict(type='LoadImageFromFile', to_float32=True)
+load_image = dict(type='LoadFrame', to_float32=True)
 load_annotations = dict(type='LoadInstanceAnnotations', with_bbox=True, with_mask=True)
 train_pipeline = [
     load_image,

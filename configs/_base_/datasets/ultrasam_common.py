@@ -8,7 +8,7 @@ val_ann_file = 'val.agnostic.noSmall.coco.json'
 test_ann_file = 'MMOTU_2d/annotations/test.agnostic.MMOTU_2d__coco.json'
 image_size = 1024
 
-load_image = dict(type='LoadImageFromFile')
+load_image = dict(type='LoadFrame')
 load_annotations = dict(type='LoadInstanceAnnotations', with_bbox=True, with_mask=True)
 resize = dict(type='FixScaleResize', scale=(image_size, image_size), keep_ratio=True)
 test_meta_keys = ('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor', 'instances')

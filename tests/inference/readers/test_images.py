@@ -227,3 +227,65 @@ def test_window_on_colours_is_refused(tmp_path: Path) -> None:
     Image.fromarray(colours()).save(tmp_path / 'a.png')
     with pytest.raises(InputError, match='in colour'):
         read(tmp_path / 'a.png', window=(0, 100))
+
+
+def tiff_of(path: Path, values: np.ndarray, sample_format: int, samples: int = 1, order: str = '<') -> Path:
+    """A TIFF of any kind of numbers, written by hand: Pillow does not write these."""
+    data = values.astype(values.dtype.newbyteorder(order)).tobytes()
+    height, width = values.shape[:2]
+    bits = 8 * values.dtype.itemsize
+    tags = {
+        256: width,
+        257: height,
+        258: bits,
+        259: 1,
+        262: 1,
+        273: 8,
+        277: samples,
+        278: height,
+        279: len(data),
+    }
+    tags[339] = sample_format
+    entries = b''.join(
+        struct.pack(f'{order}HHI', tag, 4, 1) + struct.pack(f'{order}I', value)
+        for tag, value in sorted(tags.items())
+    )
+    mark = b'II*\0' if order == '<' else b'MM\0*'
+    head = mark + struct.pack(f'{order}I', 8 + len(data))
+    path.write_bytes(head + data + struct.pack(f'{order}H', len(tags)) + entries + bytes(4))
+    return path
+
+
+@pytest.mark.parametrize('order', '<>')
+def test_large_numbers_without_a_sign_ascend(tmp_path: Path, order: str) -> None:
+    values = np.linspace(0, 2**32 - 1, 192).reshape(12, 16).astype(np.uint32)
+    path = tiff_of(tmp_path / 'a.tif', values, 1, order=order)
+    if order == '>':
+        with pytest.raises(InputError, match='32-bit unsigned numbers, which cannot be read'):
+            read(path)
+    else:
+        image = read(path)[..., 0]
+        assert (np.diff(image.ravel().astype(int)) >= 0).all() and image[0, 0] == 0 and image[-1, -1] == 255
+    signed = np.linspace(-(2**31), 2**31 - 1, 192).reshape(12, 16).astype(np.int32)
+    image = read(tiff_of(tmp_path / 'b.tif', signed, 2, order=order))[..., 0]
+    assert (np.diff(image.ravel().astype(int)) >= 0).all() and image[0, 0] == 0 and image[-1, -1] == 255
+
+
+@pytest.mark.parametrize(
+    ('values', 'sample_format', 'samples', 'words'),
+    [
+        (np.ones((6, 8)), 3, 1, '1 sample a pixel of 64-bit floating-point numbers'),
+        (np.ones((6, 8), np.float16), 3, 1, '1 sample a pixel of 16-bit floating-point numbers'),
+        (np.ones((6, 8, 5), np.uint16), 1, 5, '5 samples a pixel of 16-bit unsigned numbers'),
+        (np.ones((6, 8), np.uint64), 1, 1, '1 sample a pixel of 64-bit unsigned numbers'),
+    ],
+)
+def test_kinds_that_cannot_be_read_are_named(
+    tmp_path: Path, values: np.ndarray, sample_format: int, samples: int, words: str
+) -> None:
+    path = tiff_of(tmp_path / 'a.tif', values, sample_format, samples)
+    with pytest.raises(InputError, match=rf'a\.tif: a TIFF with {words}.*Export it as'):
+        read(path)
+    path.write_bytes(path.read_bytes()[:-60])
+    with pytest.raises(InputError, match='damaged'):
+        read(path)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -12,6 +14,9 @@ import numpy as np
 
 from ultrasam.corpus.errors import EnvironmentFault, RawFileError
 from ultrasam.corpus.labels import Labelled
+from ultrasam.corpus.plan import SourceFile
+from ultrasam.errors import InputError
+from ultrasam.io.readers.intensity import IntensityScale
 
 
 class FrameStack(ABC):
@@ -92,15 +97,26 @@ def as_bytes(values: np.ndarray, window: tuple[float, float] | None, name: str) 
     if values.size and not np.isfinite(values).all():
         raise RawFileError(f'{name}: holds values that are not finite')
     if window is not None:
-        low, high = window
-        scaled = (values.astype(np.float64) - low) * (255.0 / (high - low))
-        return np.clip(np.rint(scaled), 0, 255).astype(np.uint8)
+        return IntensityScale(Path(name), window=window, all_values=tuple)(values)
     if values.dtype.kind == 'f' and not np.array_equal(values, np.rint(values)):
         raise RawFileError(f'{name}: holds fractions where 0 to 255 are described; set a window')
     low, high = values.min(initial=0), values.max(initial=0)
     if low < 0 or high >= 256:
         raise RawFileError(f'{name}: values from {low} to {high} where 0 to 255 are described; set a window')
     return values.astype(np.uint8)
+
+
+@contextmanager
+def naming(file: SourceFile) -> Iterator[None]:
+    """Let errors of readers name a file by its place in the release, not by where it was unpacked.
+
+    Raises:
+        RawFileError: The code in the ``with`` block raised an InputError.
+    """
+    try:
+        yield
+    except InputError as error:
+        raise RawFileError(str(error).replace(str(file.path), file.name)) from error
 
 
 def check_size(found_hw: Sequence[int], size_hw: tuple[int, int], name: str) -> None:

@@ -1,36 +1,19 @@
-"""PNG, JPEG, TIFF and BMP, read by Pillow, whole or not at all."""
+"""Image files and mask images of a dataset; :mod:`ultrasam.io.readers.image` reads them."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
-from PIL import BmpImagePlugin, Image, JpegImagePlugin, PngImagePlugin, TiffImagePlugin
 
 from ultrasam.corpus.errors import RawFileError
 from ultrasam.corpus.frames import Structure
 from ultrasam.corpus.labels import Labelled, read_labels
 from ultrasam.corpus.plan import Item, SourceFile
-from ultrasam.corpus.readers.base import Annotation, FrameStack, as_bytes, check_size
+from ultrasam.corpus.readers.base import Annotation, FrameStack, check_size, naming
 from ultrasam.corpus.words import ImageFiles, MaskFiles, Values
-
-# named, so that Pillow does not load its forty other formats in every process
-_FORMATS = tuple(
-    str(plugin.format)
-    for plugin in (
-        PngImagePlugin.PngImageFile,
-        JpegImagePlugin.JpegImageFile,
-        TiffImagePlugin.TiffImageFile,
-        BmpImagePlugin.BmpImageFile,
-    )
-)
-_EXIF_ORIENTATION = 0x0112
-# the largest ultrasound mosaics stay below a tenth
-_MOST_PIXELS = 100_000_000
-_GRAY_MODES = ('1', 'L', 'LA', 'La')
-_WIDE_MODES = ('I', 'F')
+from ultrasam.io.readers import image as reader
 
 
 class ImageStack(FrameStack):
@@ -91,40 +74,30 @@ class MaskImages(Annotation):
 
 
 def read_image(file: SourceFile, window: tuple[float, float] | None = None) -> np.ndarray:
-    """An image file as 8 bits.
-
-    Transparency is laid over black; palettes and CMYK become RGB; more than 8 bits need a window.
-
-    Returns:
-        (H, W) or (H, W, 3) RGB, uint8.
+    """Return an image file as gray (H, W) or RGB (H, W, 3), uint8, as prediction and training see it.
 
     Raises:
-        RawFileError: damaged, of several pages, turned by an EXIF mark, too large, or too deep without a window.
+        RawFileError: Damaged, of several pages, or too large.
     """
-    image = _load(file)
-    if image.mode.startswith(_WIDE_MODES):
-        return as_bytes(np.asarray(image), window, file.name)
-    if image.has_transparency_data:
-        black = Image.new('RGBA', image.size, (0, 0, 0, 255))
-        rgb = np.asarray(Image.alpha_composite(black, image.convert('RGBA')))[..., :3]
-        return np.ascontiguousarray(rgb[..., 0] if image.mode in _GRAY_MODES else rgb)
-    return np.array(image.convert('L' if image.mode in _GRAY_MODES else 'RGB'))
+    with naming(file):
+        return reader.read_image(file.path, window)
 
 
 def read_mask(file: SourceFile, *, as_index: bool = False) -> np.ndarray:
-    """A mask file as it is stored.
+    """Return a mask file as it is stored, upright.
 
     Args:
-        file: the file.
-        as_index: give the indices of a palette, not its colours.
+        file: The file.
+        as_index: Give the indices of a palette, not its colours.
 
     Returns:
         (H, W) of any number type, or (H, W, 3) RGB, uint8.
 
     Raises:
-        RawFileError: as for images, or with transparency that is not the same everywhere.
+        RawFileError: As for images, or with transparency that is not the same everywhere.
     """
-    image = _load(file)
+    with naming(file), reader.open_page(file.path) as source:
+        image = source.stored(0)
     if image.mode in ('P', 'PA') and not as_index:
         image = image.convert('RGBA' if image.has_transparency_data else 'RGB')
     if image.mode in ('RGBA', 'LA'):
@@ -134,7 +107,7 @@ def read_mask(file: SourceFile, *, as_index: bool = False) -> np.ndarray:
         image = image.convert(image.mode[:-1])
     if image.mode == '1':
         image = image.convert('L')
-    return np.array(image if image.mode.startswith((*_WIDE_MODES, 'L', 'P')) else image.convert('RGB'))
+    return np.array(image if image.mode.startswith(('I', 'F', 'L', 'P')) else image.convert('RGB'))
 
 
 def nearest_fit(values: np.ndarray, size_hw: tuple[int, int]) -> np.ndarray:
@@ -144,25 +117,3 @@ def nearest_fit(values: np.ndarray, size_hw: tuple[int, int]) -> np.ndarray:
         for new, old in zip(size_hw, values.shape, strict=False)
     )
     return values[rows[:, None], columns]
-
-
-def _load(file: SourceFile) -> Any:
-    """Decode a file once its sums were checked, which decoding alone does not do."""
-    try:
-        with Image.open(file.path, formats=_FORMATS) as image:
-            if image.width * image.height > _MOST_PIXELS:
-                raise RawFileError(f'{file.name}: {image.width} x {image.height} pixels are too many')
-            pages = getattr(image, 'n_frames', 1)
-            if pages > 1:
-                raise RawFileError(f'{file.name}: {pages} pages where one image is described')
-            image.verify()
-        with Image.open(file.path, formats=_FORMATS) as image:
-            image.load()
-            if image.getexif().get(_EXIF_ORIENTATION, 1) != 1:
-                raise RawFileError(f'{file.name}: an EXIF mark turns it; save it upright, with its mask')
-            return image.copy()
-    except RawFileError:
-        raise
-    # Pillow raises errors of many kinds for damaged files
-    except Exception as error:
-        raise RawFileError(f'{file.name}: damaged, or no image ({error})') from error

@@ -8,12 +8,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
+from typing import TypeVar
 
 import numpy as np
 
 from ultrasam.errors import InputError
 from ultrasam.io.readers.kinds import Kind
 from ultrasam.structures.frames import Frame
+
+_Source = TypeVar('_Source', bound='FrameSource')
 
 
 class FrameSource(ABC):
@@ -70,7 +73,7 @@ class FrameSource(ABC):
     def close(self) -> None:
         """Release the file and what was read of it; a second call does nothing."""
 
-    def __enter__(self) -> FrameSource:
+    def __enter__(self: _Source) -> _Source:
         return self
 
     def __exit__(self, *exc_info: object) -> None:

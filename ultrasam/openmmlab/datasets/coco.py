@@ -15,11 +15,13 @@ from mmengine.dataset import force_full_init
 from mmengine.fileio import get
 from mmengine.logging import print_log
 
+from ultrasam.coco.image_sizes import size_faults
 from ultrasam.coco.record_checks import REASONS
 from ultrasam.coco.records import SMALLEST_KEPT, CocoRecords, FileContent, HeldContent, open_records
 from ultrasam.errors import AnnotationError, ConfigError
 from ultrasam.openmmlab.datasets.replay import ReplayedSamples
 
+_SHOWN = 5
 _UNKNOWN_CATEGORY = 'of a category that the config does not name'
 
 
@@ -38,13 +40,14 @@ class UltraSamCocoDataset(ReplayedSamples, CocoDataset):
         *args: as for ``CocoDataset``.
         class_agnostic: give every category of the file the one class of ``metainfo``, whatever its name. Evaluation
             must then take the ground truth from the samples: ``test_evaluator.ann_file=None``.
-        check_images: look for every image on disk when the file is read.
+        check_images: look for every image on disk when the file is read, and compare sizes with the records (of
+            more than 20,000 images, with as many that are evenly spread; the loader compares the others).
         smallest_index: size in bytes of the annotation file from which its index is kept on disk.
         **kwargs: as for ``CocoDataset``, without ``proposal_file``.
 
     Raises:
         AnnotationError: an annotation file that is missing, damaged, without annotations, of other categories, or
-            with records that cannot be used; or images that are not on disk.
+            with records that cannot be used; or images that are not on disk or have another size.
     """
 
     METAINFO: ClassVar[dict] = dict(classes=('object',), palette=[(0, 158, 115)])
@@ -150,6 +153,13 @@ class UltraSamCocoDataset(ReplayedSamples, CocoDataset):
                 f'{self.ann_file}: {len(missing)} of {len(names)} images are not in '
                 f'{folder or "the working folder"}, first {missing[0]!r}: set data_root and data_prefix.img '
                 'of the dataset in the config, or restore them'
+            )
+        faults = size_faults(folder, names, self._records.index.sides_hw)
+        if faults:
+            more = f'\n  ... and {len(faults) - _SHOWN} more' if len(faults) > _SHOWN else ''
+            shown = ''.join(f'\n  {fault}' for fault in faults[:_SHOWN])
+            raise AnnotationError(
+                f'{self.ann_file}: {len(faults)} of the images cannot be used:{shown}{more}'
             )
 
     def _map_categories(self) -> None:

@@ -1,7 +1,7 @@
 """Pipeline steps: loading of instance annotations, simulated prompts, packing."""
 
 from ultrasam.openmmlab.transforms.cropped_masks import CroppedMask, CroppedMasks
-from ultrasam.openmmlab.transforms.loading import LoadCachedImage, LoadInstanceAnnotations
+from ultrasam.openmmlab.transforms.loading import LoadCachedImage, LoadFrame, LoadInstanceAnnotations
 from ultrasam.openmmlab.transforms.packing import PackPromptedInputs
 from ultrasam.openmmlab.transforms.prompts import PromptDraw, PromptRecipe, apply_draw, draw_prompt
 from ultrasam.openmmlab.transforms.resizing import ContiguousRandomFlip, SquareSplineResize
@@ -12,6 +12,7 @@ __all__ = [
     'CroppedMask',
     'CroppedMasks',
     'LoadCachedImage',
+    'LoadFrame',
     'LoadInstanceAnnotations',
     'PackPromptedInputs',
     'PromptDraw',

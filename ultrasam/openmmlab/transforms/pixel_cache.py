@@ -16,7 +16,7 @@ from ultrasam.errors import ConfigError, OutputError
 
 # magic, height, width, channels, check sum of the pixels; filled up to 64 bytes
 _HEADER = struct.Struct('<8sIIII40x')
-_MAGIC = b'USPIXEL1'
+_MAGIC = b'USPIXEL2'
 _FOLDERS = 256
 
 

@@ -120,6 +120,53 @@ def test_eight_bit_window_that_shows_all_changes_nothing(tmp_path: Path) -> None
     assert np.array_equal(gray_of(path), ramp())
 
 
+def lut_item(table: np.ndarray, first: int, bits: int, vr: str) -> Any:
+    item = pydicom.Dataset()
+    item.add_new('LUTDescriptor', 'SS' if first < 0 else 'US', [len(table) % 65536, first, bits])
+    data = table.tolist() if vr == 'US' else table.astype('u1' if vr == 'OB' else '<u2').tobytes()
+    item.add_new('LUTData', 'US' if vr == 'US' else 'OW', data)
+    return item
+
+
+@pytest.mark.parametrize('vr', ['US', 'OW', 'OB'])
+@pytest.mark.parametrize('bits', [8, 12, 16])
+@pytest.mark.parametrize('shape', ['inverting', 'square root'])
+def test_voi_lut_of_the_file(tmp_path: Path, vr: str, bits: int, shape: str) -> None:
+    """12 bits through 4096 entries: the picture that a viewer shows."""
+    if vr == 'OB' and bits > 8:
+        pytest.skip('a byte holds 8 bits')
+    shares = np.linspace(0, 1, 4096)
+    table = np.rint((1 - shares if shape == 'inverting' else np.sqrt(shares)) * (2**bits - 1)).astype(
+        np.uint16
+    )
+    values = (ramp().astype(np.uint16) * 21 + 5).clip(0, 4095)
+    options = dict(BitsStored=12, HighBit=11, VOILUTSequence=[lut_item(table, 0, bits, vr)])
+    path = save_dicom(tmp_path / 'a.dcm', values, WindowCenter=9, WindowWidth=2, **options)
+    expected = np.floor(table[values] / (2**bits - 1) * 255 + 0.5)
+    assert np.array_equal(gray_of(path), expected)
+    if bits > 8 and vr == 'US':
+        theirs = pydicom.pixels.apply_voi_lut(values, pydicom.dcmread(path))
+        assert np.array_equal(gray_of(path), np.floor(theirs / (2**bits - 1) * 255 + 0.5))
+    # a window of the user stands above it
+    assert np.array_equal(gray_of(path, window=(0, 4095)), np.floor(values / 4095 * 255 + 0.5))
+
+
+def test_voi_lut_takes_values_beyond_its_ends_for_the_last(tmp_path: Path) -> None:
+    values = np.arange(192, dtype=np.int16).reshape(12, 16) - 96
+    table = np.arange(0, 256, 4, dtype=np.uint16)
+    path = save_dicom(tmp_path / 'a.dcm', values, VOILUTSequence=[lut_item(table, -32, 8, 'US')])
+    assert np.array_equal(gray_of(path), table[np.clip(values + 32, 0, 63)])
+
+
+def test_voi_lut_of_a_functional_group(tmp_path: Path) -> None:
+    group = pydicom.Dataset()
+    inner = pydicom.Dataset()
+    inner.VOILUTSequence = [lut_item(np.arange(255, -1, -1), 0, 8, 'US')]
+    group.FrameVOILUTSequence = [inner]
+    path = save_dicom(tmp_path / 'a.dcm', ramp(), SharedFunctionalGroupsSequence=[group])
+    assert np.array_equal(gray_of(path), 255 - ramp())
+
+
 def test_window_functions() -> None:
     values = np.array([-50.0, 0, 50, 150])
     assert VoiWindow(50, 100, 'LINEAR_EXACT')(values).tolist() == [0, 0, 128, 255]
@@ -245,6 +292,30 @@ def test_ellipse_drawn_in_mm_has_its_size(tmp_path: Path) -> None:
     assert frame.spacing_mm == pytest.approx(spacing)
     height, width = extent_mm(frame.image, frame.spacing_mm)
     assert height == pytest.approx(30, abs=0.5) and width == pytest.approx(50, abs=0.8)
+
+
+@pytest.mark.parametrize(
+    ('corners', 'fits'),
+    [
+        ((0, 0, 79, 59), True),
+        ((0, 0, 80, 60), True),
+        ((84, 31, 595, 414), False),
+        ((0, 0, 81, 59), False),
+        ((0, 0, 79, 61), False),
+    ],
+)
+def test_a_region_of_another_frame_gives_no_millimetres(
+    tmp_path: Path, corners: tuple[int, int, int, int], fits: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The file was cut or made smaller after it was calibrated."""
+    regions = [region(corners=corners, delta_cm=(0.02, 0.02))]
+    with caplog.at_level(logging.WARNING):
+        spacing = spacing_of(tmp_path / 'a.dcm', SequenceOfUltrasoundRegions=regions, PixelSpacing=[0.2, 0.2])
+    assert spacing == (pytest.approx((0.2, 0.2)) if fits else None)
+    warned = [
+        one.message for one in caplog.records if 'does not fit its frame of 80 x 60 pixels' in one.message
+    ]
+    assert bool(warned) is not fits
 
 
 def test_largest_calibrated_image_region_counts(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

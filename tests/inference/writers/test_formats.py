@@ -19,6 +19,7 @@ from ultrasam.io.writers import ResultWriter
 from ultrasam.io.writers.canvas import instance_colour
 from ultrasam.io.writers.measurements import measure
 from ultrasam.io.writers.pictures import draw_overlay, label_map
+from ultrasam.io.writers.table import COLUMNS
 from ultrasam.openmmlab.datasets import UltraSamCocoDataset
 from ultrasam.openmmlab.transforms import LoadInstanceAnnotations, PackPromptedInputs, SamplePrompts
 from ultrasam.structures import ObjectPrompt
@@ -189,30 +190,35 @@ def test_table(tmp_path):
     write_all(tmp_path, pairs, 'csv')
     with (tmp_path / 'measurements.csv').open(newline='', encoding='utf-8') as file:
         rows = list(csv.DictReader(file))
-    assert [(row['file'], row['object'], row['unit']) for row in rows] == [
-        ('scan.png', '1', 'mm'),
-        ('scan.png', '2', 'mm'),
-        ('a,"b".png', '1', 'px'),
+    assert [(row['file'], row['object']) for row in rows] == [
+        ('scan.png', '1'),
+        ('scan.png', '2'),
+        ('a,"b".png', '1'),
     ]
     for index in range(2):
-        sizes, row = measure(pairs[0][1].masks[index], (0.2, 0.1)), rows[index]
-        for name in (
-            'area',
-            'perimeter',
-            'longest_axis',
-            'perpendicular_axis',
-            'ellipse_major',
-            'ellipse_minor',
-        ):
-            assert float(row[name]) == pytest.approx(getattr(sizes, name), abs=1e-4)
-        assert (float(row['centroid_x']), float(row['centroid_y'])) == pytest.approx(
-            sizes.centroid_xy, abs=1e-4
-        )
-        box = [float(row[f'box_{name}']) for name in ('x', 'y', 'width', 'height')]
-        assert box == pytest.approx(sizes.box_xywh, abs=1e-4)
-        assert float(row['ellipse_angle_deg']) == pytest.approx(sizes.ellipse_angle_deg, abs=1e-4)
+        mask, row = pairs[0][1].masks[index], rows[index]
+        for unit, spacing in (('mm', (0.2, 0.1)), ('px', None)):
+            sizes = measure(mask, spacing)
+            for name in ('perimeter', 'longest_axis', 'perpendicular_axis', 'ellipse_major', 'ellipse_minor'):
+                assert float(row[f'{name}_{unit}']) == pytest.approx(getattr(sizes, name), abs=1e-4)
+            area = row['area_mm2' if unit == 'mm' else 'area_px']
+            assert float(area) == pytest.approx(sizes.area, abs=1e-4)
+            centroid = [float(row[f'centroid_{axis}_{unit}']) for axis in 'xy']
+            assert centroid == pytest.approx(sizes.centroid_xy, abs=1e-4)
+            box = [float(row[f'box_{name}_{unit}']) for name in ('x', 'y', 'width', 'height')]
+            assert box == pytest.approx(sizes.box_xywh, abs=1e-4)
+        angle = measure(mask, (0.2, 0.1)).ellipse_angle_deg
+        assert float(row['ellipse_angle_deg']) == pytest.approx(angle, abs=1e-4)
         assert float(row['predicted_iou']) == pytest.approx(pairs[0][1].scores[index], abs=1e-4)
-    assert (rows[2]['area'], rows[2]['centroid_x'], rows[2]['ellipse_angle_deg']) == ('0.0', '', '')
+    empty = rows[2]
+    assert [empty[name] for name in ('area_mm2', 'area_px', 'centroid_x_px', 'ellipse_angle_deg')] == [
+        '', '0.0', '', '',
+    ]  # fmt: skip
+
+
+def test_every_number_of_the_table_says_its_unit():
+    plain = {'file', 'frame', 'object', 'predicted_iou'}
+    assert {name.rsplit('_', 1)[1] for name in COLUMNS if name not in plain} == {'mm', 'mm2', 'px', 'deg'}
 
 
 @pytest.mark.parametrize('axis', [0, 1, 2])

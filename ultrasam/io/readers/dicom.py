@@ -13,12 +13,14 @@ import numpy as np
 
 from ultrasam.errors import InputError
 from ultrasam.io.readers.dicom_header import (
+    attribute,
     detector_spacing_mm,
+    is_resized,
     region_spacing_mm,
     rescaling,
     voi_window,
 )
-from ultrasam.io.readers.intensity import IntensityScale
+from ultrasam.io.readers.intensity import IntensityScale, spread
 from ultrasam.io.readers.source import (
     FrameSource,
     as_rgb,
@@ -39,11 +41,12 @@ _DEFER_BYTES = 2**20
 class DicomSource(FrameSource):
     """A DICOM image, or the frames of a multi-frame one.
 
-    Gray values pass the rescaling and the window that the file states, unless
-    a window is given; without any, the rule of :class:`IntensityScale`.
+    Gray values pass the rescaling and the VOI LUT or else the window that the
+    file states, unless a window is given; without any, the rule of :class:`IntensityScale`.
     MONOCHROME1 is inverted, palettes and YBR become RGB. The spacing is that of the
     largest calibrated 2-D region, else PixelSpacing, else ImagerPixelSpacing;
-    it may differ between rows and columns. Messages never
+    it may differ between rows and columns. There is none where a region does
+    not fit the frame. Messages never
     quote what the file says about the patient.
 
     Args:
@@ -74,7 +77,8 @@ class DicomSource(FrameSource):
             self._photometric = str(self._header.PhotometricInterpretation)
             self._bits_stored = int(self._header.BitsStored)
             self._syntax = self._transfer_syntax(self._header)
-            self._region_spacing = region_spacing_mm(self._header, path)
+            self._is_resized = is_resized(self._header, path)
+            self._region_spacing = None if self._is_resized else region_spacing_mm(self._header, path)
         self._check(max_pixels)
 
     def __len__(self) -> int:
@@ -110,7 +114,9 @@ class DicomSource(FrameSource):
     def _frame(self, pixels: np.ndarray, index: int) -> Frame:
         with _private(self.path, f'frame {index} does not fit its header', _REMEDY):
             image = self._to_rgb(pixels, index)
-            spacing = self._region_spacing or detector_spacing_mm(self._header, index)
+            spacing = self._region_spacing or (
+                None if self._is_resized else detector_spacing_mm(self._header, index)
+            )
         return Frame(image, self.path, index, spacing)
 
     def _to_rgb(self, pixels: np.ndarray, index: int) -> np.ndarray:
@@ -125,9 +131,34 @@ class DicomSource(FrameSource):
 
     def _gray(self, pixels: np.ndarray, index: int) -> np.ndarray:
         values = self._rescaled(pixels, index)
-        window = None if self._has_own_window else voi_window(self._header, index)
-        gray = self._scale(values) if window is None else window(values)
+        gray = self._shown(values, index)
         return 255 - gray if self._photometric == 'MONOCHROME1' else gray
+
+    def _shown(self, values: np.ndarray, index: int) -> np.ndarray:
+        """Return gray values, uint8, as the window of the user, the VOI LUT or the window of the file says."""
+        if not self._has_own_window:
+            if lut := attribute(self._header, index, 'FrameVOILUTSequence', 'VOILUTSequence'):
+                return self._through_lut(values, lut[0])
+            if window := voi_window(self._header, index):
+                return window(values)
+        return self._scale(values)
+
+    def _through_lut(self, values: np.ndarray, item: Any) -> np.ndarray:
+        """Apply a VOI LUT (PS3.3, C.11.2), which is applied to whole numbers, and spread its bits over 8."""
+        entries, first, bits = (int(value) for value in item.LUTDescriptor)
+        table = item.LUTData
+        if isinstance(table, bytes):
+            order = '<' if self._syntax.is_little_endian else '>'
+            table = np.frombuffer(
+                table, 'u1' if len(table) == (entries or 1 << 16) else f'{order}u2'
+            ).tolist()
+        dataset = self._pydicom.Dataset()
+        dataset.VOILUTSequence = [self._pydicom.Dataset()]
+        # 16 bits an entry whatever is stated: pydicom counts places in the type of the entries, which wraps in 8 bits
+        dataset.VOILUTSequence[0].add_new('LUTDescriptor', 'SS', [entries, first, 16])
+        dataset.VOILUTSequence[0].add_new('LUTData', 'US', table)
+        places = np.rint(values).astype(np.int64).clip(first, first + (entries or 1 << 16) - 1)
+        return spread(self._pixels.apply_voi_lut(places, dataset), 0, 2**bits - 1)
 
     def _rescaled(self, pixels: np.ndarray, index: int) -> np.ndarray:
         if 'ModalityLUTSequence' in self._header:

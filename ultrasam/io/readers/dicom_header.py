@@ -48,16 +48,39 @@ class VoiWindow:
         return spread(values, middle - half, middle + half)
 
 
+def is_resized(header: Any, path: Path) -> bool:
+    """Return True, with a warning, if a calibrated region leaves the frame: its millimetres are of another frame.
+
+    Such a file was cut or made smaller and kept its header; nothing tells by how much.
+
+    Args:
+        header: Dataset of pydicom.
+        path: The file, for the warning.
+    """
+    height, width = int(header.Rows), int(header.Columns)
+    for item in filter(_region, header.get('SequenceOfUltrasoundRegions') or []):
+        left, top, right, bottom = corners = _corners(item)
+        # some devices count the last column and row, some the ones behind them
+        if not (0 <= left <= right <= width and 0 <= top <= bottom <= height):
+            _logger.warning(
+                '%s: its ultrasound region (x %d to %d, y %d to %d) does not fit its frame of %d x %d pixels, '
+                'so it was cut or resized: no millimetres, sizes are in pixels',
+                path, corners[0], corners[2], corners[1], corners[3], width, height,
+            )  # fmt: skip
+            return True
+    return False
+
+
 def region_spacing_mm(header: Any, path: Path) -> tuple[float, float] | None:
-    """Millimetres between rows and between columns, from the calibrated regions of an ultrasound image.
+    """Return millimetres between rows and between columns, from the calibrated regions of an ultrasound image.
 
     Of the regions that are 2-D images in centimetres (M-mode, spectra and
     traces are not) the largest counts; a warning is logged if others are
     scaled differently.
 
     Args:
-        header: dataset of pydicom.
-        path: the file, for the warning.
+        header: Dataset of pydicom.
+        path: The file, for the warning.
 
     Returns:
         (row, column) spacing, or None if no region is calibrated.
@@ -125,10 +148,13 @@ def _region(item: Any) -> tuple[int, tuple[float, float]] | None:
     )
     if not (np.isfinite((row, column)).all() and row > 0 and column > 0):
         return None
-    x0, y0, x1, y1 = (
-        int(item.get(f'RegionLocation{corner}') or 0) for corner in ('MinX0', 'MinY0', 'MaxX1', 'MaxY1')
-    )
+    x0, y0, x1, y1 = _corners(item)
     return max(x1 - x0, 0) * max(y1 - y0, 0), (row, column)
+
+
+def _corners(item: Any) -> tuple[int, ...]:
+    names = ('MinX0', 'MinY0', 'MaxX1', 'MaxY1')
+    return tuple(int(item.get(f'RegionLocation{name}') or 0) for name in names)
 
 
 def _first(value: Any) -> float:

@@ -7,6 +7,8 @@ import io
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
 from ultrasam.atomic import publish_file
 from ultrasam.io.writers.files import Spool, path_text
 from ultrasam.io.writers.formats import ResultFormat
@@ -14,25 +16,24 @@ from ultrasam.io.writers.measurements import Measurement, measure
 from ultrasam.io.writers.names import ResultFile
 from ultrasam.structures import Frame, Segmentation
 
-COLUMNS = (
-    'file',
-    'frame',
-    'object',
-    'unit',
-    'area',
+_LENGTHS = (
     'longest_axis',
     'perpendicular_axis',
     'perimeter',
     'ellipse_major',
     'ellipse_minor',
-    'ellipse_angle_deg',
     'ellipse_circumference',
-    'centroid_x',
-    'centroid_y',
-    'box_x',
-    'box_y',
-    'box_width',
-    'box_height',
+)
+_PLACES = ('centroid_x', 'centroid_y', 'box_x', 'box_y', 'box_width', 'box_height')
+COLUMNS = (
+    'file',
+    'frame',
+    'object',
+    'area_mm2',
+    *(f'{name}_mm' for name in (*_LENGTHS, *_PLACES)),
+    'ellipse_angle_deg',
+    'area_px',
+    *(f'{name}_px' for name in (*_LENGTHS, *_PLACES)),
     'predicted_iou',
 )
 CLASS_COLUMNS = ('class', 'class_probability')
@@ -43,8 +44,10 @@ _DECIMALS = 4
 class TableFormat(ResultFormat):
     """``measurements.csv``: one row an object, numbered from 1 as in the mask files.
 
-    Lengths are in the unit of the row, millimetres where the file tells its spacing and else pixels, the
-    area in its square. Cells without a value, as the centroid of an empty mask, are empty. A model that tells
+    Each column says its unit. Millimetres are empty where the file does not tell its spacing; pixels are always
+    there. In pixels, a centroid can be given again as a click and a box, with its right edge at ``box_x_px +
+    box_width_px``, as a box prompt. Cells without a value, as the centroid of an empty mask, are empty. The angle is
+    that in millimetres where there are any. A model that tells
     classes adds two columns, the likeliest class and its probability.
     """
 
@@ -58,7 +61,7 @@ class TableFormat(ResultFormat):
     def write(self, file: ResultFile, frame: Frame, segmentation: Segmentation) -> None:
         """Measure the masks, and keep their rows."""
         for index, (mask, score) in enumerate(zip(segmentation.masks, segmentation.scores, strict=True)):
-            sizes = _cells(measure(mask, frame.spacing_mm))
+            sizes = _cells(mask, frame.spacing_mm)
             place = (path_text(frame.source), frame.index, index + 1)
             self._rows.add(_line([*place, *sizes, f'{score:.4f}', *_class_cells(segmentation, index)]))
         if segmentation.class_names:
@@ -79,21 +82,27 @@ class TableFormat(ResultFormat):
         self._rows.close()
 
 
-def _cells(sizes: Measurement) -> list[str | float]:
-    """Unit and numbers, in the order of the columns."""
-    numbers = (
-        sizes.area,
-        sizes.longest_axis,
-        sizes.perpendicular_axis,
-        sizes.perimeter,
-        sizes.ellipse_major,
-        sizes.ellipse_minor,
-        sizes.ellipse_angle_deg,
-        sizes.ellipse_circumference,
-        *(sizes.centroid_xy or (None,) * 2),
-        *(sizes.box_xywh or (None,) * 4),
-    )
-    return [sizes.unit, *('' if number is None else round(number, _DECIMALS) for number in numbers)]
+def _cells(mask: np.ndarray, spacing_mm: tuple[float, float] | None) -> list[str | float]:
+    """Return the numbers of a mask, in the order of the columns."""
+    pixels = measure(mask, None)
+    if spacing_mm is None:
+        sizes = pixels
+        millimetres: list[str | float] = ['' for _ in (0, *_LENGTHS, *_PLACES)]
+    else:
+        sizes = measure(mask, spacing_mm)
+        millimetres = _numbers(sizes)
+    return [*millimetres, _rounded(sizes.ellipse_angle_deg), *_numbers(pixels)]
+
+
+def _numbers(sizes: Measurement) -> list[str | float]:
+    """Return area, lengths and places."""
+    lengths = (getattr(sizes, name) for name in _LENGTHS)
+    places = (*(sizes.centroid_xy or (None,) * 2), *(sizes.box_xywh or (None,) * 4))
+    return [_rounded(number) for number in (sizes.area, *lengths, *places)]
+
+
+def _rounded(number: float | None) -> str | float:
+    return '' if number is None else round(number, _DECIMALS)
 
 
 def _class_cells(segmentation: Segmentation, index: int) -> list[str]:

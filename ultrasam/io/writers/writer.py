@@ -38,7 +38,7 @@ class ResultWriter:
     mask    ``mask/<name>.png``                                object numbers, with palette
     coco    ``coco.json``, ``images/<name>.png``               a data set that can be trained on
     nifti   ``nifti/<name>.nii.gz``                            object numbers, where the input lies
-    csv     ``measurements.csv``                               sizes in mm, one row an object
+    csv     ``measurements.csv``                               sizes in px and mm, a row an object
     ======= ================================================== =================================
 
     Of a model that tells classes, overlay, coco and csv hold the class of each object and its probability.

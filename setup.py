@@ -176,7 +176,7 @@ setup(
     ],
     python_requires='>=3.10,<3.14',  # union types at run time need 3.10; the last that we test is 3.13
     packages=find_packages(include=['ultrasam', 'ultrasam.*']),
-    package_data={'ultrasam': ['py.typed', '**/*.json', '**/*.yml', '**/*.csv', 'corpus/gallery/page/*']},
+    package_data={'ultrasam': ['py.typed', '**/*.json', '**/*.yml', '**/*.csv']},
     install_requires=REQUIREMENTS,
     extras_require=EXTRAS,
     cmdclass={'build': BuildOutsideCheckout, 'build_py': BuildPyWithMim},

@@ -1,12 +1,12 @@
-r"""Make a gallery of predictions beside the truth, the worst first; it opens from disk, without a server.
+r"""Write contact sheets of predictions beside the truth, the worst first, and a table of every object.
 
 Takes the COCO results of a test run, or the coco.json of `ultrasam predict`. Objects and predictions are paired
-within each image so that the sum of Dice is largest; what stays alone is shown as missed or unmatched.
+within each image so that the sum of Dice is largest; what stays alone is missed or unmatched.
 
 Examples:
-    python tools/browse_predictions.py --predictions work_dirs/test/results.segm.json \
+    python tools/browse_predictions.py --predictions work_dirs/test/results.segm.json \\
         --annotations data/test.agnostic.noSmall.coco.json --images data --out worst
-    python tools/browse_predictions.py --predictions result/coco.json \
+    python tools/browse_predictions.py --predictions result/coco.json \\
         --annotations sample_dataset/annotations.json --images sample_dataset/images --out worst
 """
 

@@ -23,10 +23,10 @@ from ultrasam.atomic import publish_bytes
 from ultrasam.errors import UltraSamError
 from ultrasam.evaluation import prompted
 from ultrasam.inference import UltraSamInferencer
+from ultrasam.io.sheets import tile_sheet
 from ultrasam.io.writers.canvas import text_size, write
 from ultrasam.io.writers.pictures import draw_overlay, png_bytes
 from ultrasam.openmmlab.launch import load_run_config
-from ultrasam.sheets import tile_sheet
 from ultrasam.structures import Frame
 
 ROOT = Path(__file__).resolve().parents[1]

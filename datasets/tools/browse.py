@@ -1,12 +1,10 @@
-"""Make a gallery of a corpus: thumbnails with masks, by data set, organ, split, size and category.
+"""Write contact sheets of a corpus: images of each dataset with the outlines of their objects.
 
-It opens from disk (index.html), without a server, and loads nothing from elsewhere. Started again, it is brought up
-to date: thumbnails of images that did not change are kept. The licences of the data sets hold for the thumbnails.
+The licences of the datasets hold for the sheets.
 
 Examples:
-    python datasets/tools/browse.py data --out gallery
-    python datasets/tools/browse.py data --out gallery --datasets BUSI CAMUS --max-per-dataset 0 --jobs 8
-    python datasets/tools/browse.py data/BUSI --out busi --self-contained
+    python datasets/tools/browse.py data --out sheets
+    python datasets/tools/browse.py data --out sheets --datasets BUSI CAMUS --most 0
 """
 
 from __future__ import annotations

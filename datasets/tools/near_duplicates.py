@@ -1,7 +1,7 @@
 """Find images of a corpus that show the same frame: across data sets, subjects, and train, val and test.
 
 Re-encoded, resized, slightly cropped, brightened and mirrored copies are found by a perceptual hash, and confirmed on
-the speckle. Writes ROOT/near_duplicates with README.md, near_duplicates.json and index.html (pairs side by side).
+the speckle. Writes ROOT/near_duplicates with README.md, near_duplicates.csv and pages with the pairs side by side.
 Hashes are kept in ROOT/.near_duplicates for the next run. Exit code 3 where an image is in two parts.
 
 --drop-from-train lists the images of train (and val) that leak in ROOT/excluded_images.json. Nothing is deleted:
@@ -50,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
     if args.drop_from_train:
         path, added = write_excluded(args.root, report.leaks)
         say(f'{path}: {added:,} images added: build_corpus.py --overwrite leaves them out of train and val')
-    say(f'report: {target / "index.html"}')
+    say(f'report: {target / "README.md"}')
     return EXIT_DATA if report.leaks else EXIT_OK
 
 

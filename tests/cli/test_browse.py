@@ -1,4 +1,4 @@
-"""Commands that make galleries."""
+"""Commands that write contact sheets."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ def dataset(tmp_path: Path) -> Path:
 
 def test_corpus(dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / 'out'
-    assert main(['browse', 'corpus', str(dataset.parent), '--out', str(out), '--jobs', '1']) == 0
+    assert main(['browse', 'corpus', str(dataset.parent), '--out', str(out)]) == 0
     assert capsys.readouterr().out == (
-        f'BUSI: 2 of 2 images\n2 images of 1 data sets: open {out}/index.html\n'
+        f'BUSI: 2 of 2 images, from 00_BUSI_001.jpg\n2 images of 1 datasets: {out}\n'
     )
 
 
@@ -30,10 +30,11 @@ def test_predictions(dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixtur
     truth, results, out = dataset / 'annotations/BUSI__coco.json', tmp_path / 'r.json', tmp_path / 'out'
     write_json(results, [{'image_id': 0, 'segmentation': None, 'score': 0.1}])
     files = ['--predictions', results, '--annotations', truth, '--images', dataset / 'images', '--out', out]
-    assert main(['browse', 'predictions', '--jobs', '1', *map(str, files)]) == 0
+    assert main(['browse', 'predictions', *map(str, files)]) == 0
     shown = capsys.readouterr().out
-    assert '2 objects, mean Dice 0.000; 2 missed, 1 unmatched predictions, 1 images without' in shown
-    assert '1 annotations without a mask, such as BUSI__coco/00000.png' in shown
+    assert '2 objects, mean Dice 0.000; 2 missed, 0 unmatched predictions, 1 images without' in shown
+    assert 'not drawn: 00000.png: an object without a mask' in shown
+    assert sorted(path.name for path in out.iterdir()) == ['objects.csv', 'worst_001.jpg']
 
 
 def test_errors_are_messages(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

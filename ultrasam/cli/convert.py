@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _INTERRUPTED = 130
 _TERMINATED = 143
-_PREVIEW = 'preview.png'
+_PREVIEW = 'preview.jpg'
 _CODES = """
 exit codes: 0 converted, 2 wrong use, 3 faults in the data (good files are kept, run again to resume),
 4 an archive or a published data set that is damaged or unsafe, 5 disk, permission or missing program,
@@ -253,10 +253,11 @@ def _report(spec: DatasetSpec, report: Report) -> None:
 
 def _preview(folder: Path, count: int | None) -> None:
     if count:
-        from ultrasam.corpus.preview import write_preview
+        from ultrasam.corpus.layout import DatasetFolder
+        from ultrasam.corpus.sheets import write_sheet
 
         target = folder.parent / f'{folder.name}.{_PREVIEW}'
-        write_preview(folder, target, count=count)
+        write_sheet(DatasetFolder(folder.name, folder), target, count=count)
         sys.stdout.write(f'  preview: {target}\n')
 
 

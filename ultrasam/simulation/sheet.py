@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from ultrasam.sheets import GAP, fit_tile, tile_sheet
+from ultrasam.io.sheets import GAP, fit_tile, tile_sheet
 from ultrasam.simulation.frame import CATEGORIES, SimulatedFrame
 
 _COLOURS = np.array(

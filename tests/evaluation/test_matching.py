@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from tests.corpus.tools.tiny import HW, square
-from ultrasam.corpus.gallery.matching import pair_up
-from ultrasam.corpus.gallery.prediction_pages import compare
-from ultrasam.corpus.gallery.predictions import Prediction
+from ultrasam.evaluation.matching import pair_up
+from ultrasam.evaluation.prediction_sheets import compare
+from ultrasam.evaluation.predictions import Prediction
 
 
 def at(left: int, side: int = 8) -> dict[str, Any]:
@@ -47,26 +47,28 @@ def test_dice_equals_that_of_the_pixels() -> None:
         assert pair_up([at(int(a))], [at(int(b))]).dice == pytest.approx((shared / 8,))
 
 
+RECORD = {'id': 1, 'file_name': 'a.png', 'height': HW[0], 'width': HW[1]}
+
+
 def test_image_with_all_kinds_of_trouble() -> None:
     found = compare(
+        RECORD,
         [('cyst', at(0)), ('cyst', at(22)), ('node', {'size': list(HW), 'counts': '1'})],
         [predicted(at(2), None, 'node'), predicted(at(12, side=3)), predicted('no mask')],
-        HW,
     )
-    first, second, third = found['truths']
-    assert (first['match'], first['dice'], first['area']) == (0, 0.75, 64)
-    assert (second['match'], second['dice']) == (-1, 0.0)
-    assert (third['dice'], third['iou']) == (None, None)
-    assert [one['match'] for one in found['predictions']] == [0, -1, -1]
-    assert found['predictions'][0]['score'] is None
-    assert (found['worst'], found['mean'], found['missed'], found['unmatched']) == (0.0, 0.375, 1, 2)
-    assert found['masks'] == '2 cannot be decoded'
+    first, second, third = found.rows
+    assert (first.result, first.area, first.score) == ('found', 64, None)
+    assert first.dice == pytest.approx(0.75)
+    assert (second.result, second.dice, second.category) == ('missed', 0.0, 'cyst')
+    assert (third.result, third.dice, third.area, third.score) == ('unmatched', None, 9, 0.5)
+    assert found.worst == 0
+    assert len(found.faults) == 2 and all(fault.startswith('a.png: ') for fault in found.faults)
 
 
 @pytest.mark.parametrize(
     ('predictions', 'worst'), [([], None), ([predicted(at(0))], 0.0)], ids=['nothing', 'a false alarm']
 )
 def test_images_without_objects(predictions: list[Prediction], worst: float | None) -> None:
-    found = compare([], predictions, HW)
-    assert (found['worst'], found['mean'], found['missed']) == (worst, None, 0)
-    assert found['unmatched'] == len(predictions)
+    found = compare(RECORD, [], predictions)
+    assert found.worst == worst
+    assert [row.result for row in found.rows] == ['unmatched'] * len(predictions)

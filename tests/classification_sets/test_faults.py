@@ -58,7 +58,7 @@ def test_all_bad_files_are_named_at_once_and_mending_them_is_enough(tn: Path, tm
     wanted = [
         "Annotations/000004.xml: objects of 2 classes, '0' and '1', where one class an image is described",
         'ImageSets/Main/test.txt: lists 000099, of which there is no image',
-        'JPEGImages/000001.jpg: damaged, or no image',
+        'JPEGImages/000001.jpg: damaged, or not an image',
         "JPEGImages/000010.jpg: pathology: '2' fits none of 0, 1",
         "JPEGImages/000011.jpg: no annotation file 'Annotations/{id}.xml'",
         "JPEGImages/000050.jpg: no row in the table 'ImageSets/Main/{part:train|val|test}.txt'",
@@ -114,7 +114,7 @@ def test_unknown_class_and_damaged_clip_of_pocus_are_named(tmp_path: Path) -> No
     whole = (data / 'pocus_images/convex/Cov_cut.png').read_bytes()
     (data / 'pocus_images/convex/Cov_cut.png').write_bytes(whole[: len(whole) // 2])
     cut, unknown, bad = faults_of('pocus', source, tmp_path / 'out')
-    assert 'Cov_cut.png: damaged, or no image' in cut
+    assert 'Cov_cut.png: damaged, or not an image' in cut
     assert "Unknown_1.png: pathology: 'Unknown_1' fits none of" in unknown
     assert 'Cov_bad.mp4: cannot be opened as a video' in bad
 

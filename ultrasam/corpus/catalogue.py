@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ultrasam.corpus.spec import DatasetSpec
+from ultrasam.markdown import markdown_table
 
 _HEAD = """# Data sets
 
@@ -36,7 +37,7 @@ unsafe is refused (4). `--published` makes the choices of the published model's 
 `--accept-counts` takes a part of a release, or another version of it. `--verify` checks what was published.
 
 What is done with data sets that are converted lies in `tools/`: splitting by subject, class-agnostic views, merging
-into training files, statistics, galleries, near-duplicates, verification. `python datasets/tools/build_corpus.py data`
+into training files, statistics, contact sheets, near-duplicates, verification. `datasets/tools/build_corpus.py data`
 does all that training needs; each command says with `--help` what it does.
 
 Sets of classified images, on which classifiers are compared, lie in `classification/`, with
@@ -46,9 +47,16 @@ To add a data set, write a description as the docstring of `ultrasam/corpus/spec
 in `tests/corpus/raw_trees/`; then run `python datasets/convert.py readme > datasets/README.md`.
 
 """
-_TABLE = (
-    '| short name | data set | images | organs | categories | subject | official parts | licence | access |\n'
-    + '|---' * 9
+_COLUMNS = (
+    'short name',
+    'data set',
+    'images',
+    'organs',
+    'categories',
+    'subject',
+    'official parts',
+    'licence',
+    'access',
 )
 
 
@@ -61,7 +69,7 @@ def catalogue_text(descriptions: Mapping[str, DatasetSpec]) -> str:
     Returns:
         Markdown.
     """
-    lines = [_TABLE + '|']
+    rows = []
     for name, spec in sorted(descriptions.items()):
         images = f'{spec.expected.images:,}' if spec.expected.images else 'not stated'
         categories = ', '.join(category.name for category in spec.categories)
@@ -80,8 +88,8 @@ def catalogue_text(descriptions: Mapping[str, DatasetSpec]) -> str:
             spec.licence or 'not stated',
             spec.access,
         )
-        lines.append('| ' + ' | '.join(cells) + ' |')
+        rows.append(cells)
     notes = [
         f'- `{name}`: {" ".join(spec.notes)} {spec.citation}.' for name, spec in sorted(descriptions.items())
     ]
-    return _HEAD + '\n'.join(lines) + '\n\n## Notes and citations\n\n' + '\n'.join(notes) + '\n'
+    return _HEAD + markdown_table(_COLUMNS, rows) + '\n\n## Notes and citations\n\n' + '\n'.join(notes) + '\n'

@@ -11,6 +11,7 @@ from ultrasam.atomic import publish_folder
 from ultrasam.corpus.layout import PARTS, STATISTICS
 from ultrasam.corpus.statistics import UNSPLIT, DatasetStatistics, sum_up
 from ultrasam.corpus.statistics_plots import PLOTS, draw
+from ultrasam.markdown import markdown_table
 
 _PARTS = (*PARTS, UNSPLIT)
 
@@ -50,7 +51,7 @@ def overview_text(counted: Sequence[DatasetStatistics], total: DatasetStatistics
         rows.append(_overview_row(total, '**all**'))
     plots = '\n\n'.join(f'## {title}\n\n![{title}]({name}.png)' for name, title in PLOTS.items())
     head = ('data set', 'organ', 'images', 'train', 'val', 'test', 'masks', 'subjects', 'categories')
-    return f'# Corpus\n\n{_table(head, rows)}\n\n{plots}\n'
+    return f'# Corpus\n\n{markdown_table(head, rows)}\n\n{plots}\n'
 
 
 def card_text(one: DatasetStatistics) -> str:
@@ -68,12 +69,12 @@ def card_text(one: DatasetStatistics) -> str:
     rows: list[tuple[str, ...]] = [
         (part, f'{one.images[part]:,}', f'{one.masks[part]:,}', f'{one.subjects[part]:,}') for part in parts
     ]
-    lines += [_table(('part', 'images', 'masks', 'subjects'), rows), '']
+    lines += [markdown_table(('part', 'images', 'masks', 'subjects'), rows), '']
     rows = [
         (_cell(name), f'{one.categories[name]:,}', f'{one.category_images[name]:,}')
         for name in one.categories
     ]
-    lines += [_table(('category', 'masks', 'images that show it'), rows), '']
+    lines += [markdown_table(('category', 'masks', 'images that show it'), rows), '']
     values = one.as_dict()
     for side in ('width', 'height'):
         spread = values[side]
@@ -102,11 +103,6 @@ def _overview_row(one: DatasetStatistics, name: str) -> tuple[str, ...]:
     more = (one.masks.total(), one.subjects.total(), len(one.categories))
     organs = ', '.join(one.about.get('organs', ()))
     return (name, organs, *(f'{count:,}' for count in (*counts, *more)))
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [head, ['---'] * len(head), *rows]
-    return '\n'.join('| ' + ' | '.join(line) + ' |' for line in lines)
 
 
 def _cell(text: str) -> str:

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from ultrasam.downloads.integrity import ExpectedFile
 from ultrasam.errors import ConfigError
+from ultrasam.markdown import markdown_table
 
 TORCHVISION = 'torchvision'
 """Scheme of an address that torchvision's own table of weights resolves: ``torchvision://ENUM.MEMBER``."""
@@ -131,11 +132,8 @@ def _checked_by(entry: KnownWeights) -> str:
 
 def _as_markdown(table: Sequence[KnownWeights], rows: Sequence[tuple[str, ...]]) -> str:
     """The table, and one paragraph an entry with what does not fit a cell."""
-    lines = ['| ' + ' | '.join(_COLUMNS) + ' |', '|' + '---|' * len(_COLUMNS)]
-    lines += [
-        '| ' + ' | '.join([f'[{row[0]}]({entry.page})', *row[1:]]) + ' |'
-        for entry, row in zip(table, rows, strict=True)
-    ]
+    linked = [[f'[{row[0]}]({entry.page})', *row[1:]] for entry, row in zip(table, rows, strict=True)]
+    lines = [markdown_table(_COLUMNS, linked)]
     lines += ['']
     for entry in table:
         lines.append(f'- **{entry.name}**: `{entry.file}`. {entry.citation}. Checked by {entry.checked_by}.')

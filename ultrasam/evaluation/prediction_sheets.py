@@ -115,7 +115,7 @@ def write_prediction_sheets(
     overwrite: bool = False,
     track: Track = untracked,
 ) -> PredictionSheets:
-    """Write ``objects.csv`` with every object, and pages of the worst images: the truth green, predictions red.
+    """Write ``objects.csv`` with every object, and pages of the worst images: the truth green, predictions orange.
 
     Args:
         predictions: COCO results file, or a COCO file with scores.

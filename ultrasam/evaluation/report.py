@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from ultrasam.evaluation import plots
 from ultrasam.evaluation.comparison import Comparison
 from ultrasam.evaluation.protocols import CLICKS, SINGLE_PROMPTS
 from ultrasam.evaluation.results import Results
+from ultrasam.markdown import markdown_table
 
 RESULTS, PAGE, DIFFERENCES = 'results.json', 'README.md', 'comparison.png'
 _PUBLISHED = {
@@ -112,7 +113,7 @@ def protocol_table(results: Results) -> str:
         for name, of in protocols.items()
         if name in SINGLE_PROMPTS
     ]
-    return _table(head, rows) if rows else ''
+    return markdown_table(head, rows) if rows else ''
 
 
 def dice_table(results: Results) -> str:
@@ -129,7 +130,7 @@ def dice_table(results: Results) -> str:
             [f'{number} click{"s" * (number > 1)}', _number(interval), f'{low:.3f}']
             for number, (interval, low) in enumerate(zip(clicks['dice'], worst, strict=True), start=1)
         ]
-    return _table(('prompt', 'Dice', 'worst decile'), rows)
+    return markdown_table(('prompt', 'Dice', 'worst decile'), rows)
 
 
 def _facts(results: Results) -> str:
@@ -174,7 +175,7 @@ def _published(results: Results) -> str:
     rows = known or [(key, f'{value:.3f}') for key, value in results.published.items()]
     return (
         "## Published evaluation\n\nThe config's own evaluator, on the prompts of its own test pipeline.\n\n"
-        + _table(('', 'value'), rows)
+        + markdown_table(('', 'value'), rows)
     )
 
 
@@ -200,9 +201,9 @@ def _clicks(results: Results) -> str:
     ]
     return (
         '## Corrective clicks\n\n'
-        + _table(['', *(f'{number} click{"s" * (number > 1)}' for number in shown)], rows)
+        + markdown_table(['', *(f'{number} click{"s" * (number > 1)}' for number in shown)], rows)
         + '\n\n'
-        + _table(('', f'clicks (at most {most})', 'never reached'), needed)
+        + markdown_table(('', f'clicks (at most {most})', 'never reached'), needed)
     )
 
 
@@ -225,7 +226,7 @@ def _comparison(comparison: Comparison | None) -> str:
     return (
         f'## Compared with another evaluation\n\nThis minus the other, over the {comparison.pairs:,} objects that both '
         f'have ({comparison.only_here:,} only here, {comparison.only_there:,} only there).{remarks}\n\n'
-        + _table(('prompt', 'metric', 'difference', '0 outside the interval'), rows)
+        + markdown_table(('prompt', 'metric', 'difference', '0 outside the interval'), rows)
     )
 
 
@@ -261,7 +262,7 @@ def _upsampling(results: Results) -> str:
         f'NSD, {own}',
         f'NSD, {other}',
     )
-    return '## Two ways to upsample masks\n\n' + _table(head, rows)
+    return '## Two ways to upsample masks\n\n' + markdown_table(head, rows)
 
 
 def _groups(results: Results) -> str:
@@ -285,7 +286,7 @@ def _groups(results: Results) -> str:
             ]
             for label in labels
         ]
-        sections.append(f'### By {title}\n\n{_table(head, rows)}')
+        sections.append(f'### By {title}\n\n{markdown_table(head, rows)}')
     return '## Groups\n\n' + '\n\n'.join(sections) if sections else ''
 
 
@@ -298,7 +299,7 @@ def _calibration(results: Results) -> str:
         for name, of in results.summary['calibration'].items()
     ]
     head = ('prompt', 'ECE', 'predicted minus true', 'AURC', 'AURC, ideal order', 'AURC, any order')
-    return '## Predicted IoU\n\n' + _table(head, rows) if rows else ''
+    return '## Predicted IoU\n\n' + markdown_table(head, rows) if rows else ''
 
 
 def _united(results: Results) -> str:
@@ -315,7 +316,7 @@ def _united(results: Results) -> str:
         'Dice, empty frames as 1', 'IoU, empty frames as 1',
     )  # fmt: skip
     return (
-        '## United masks of an image\n\nMeans over images with an object.\n\n' + _table(head, rows)
+        '## United masks of an image\n\nMeans over images with an object.\n\n' + markdown_table(head, rows)
         if rows
         else ''
     )
@@ -346,7 +347,7 @@ def _empty_frames(results: Results) -> str:
         f'## Frames without the structure\n\n{number:,} frames. Any mask there is a false positive. The click is at '
         'the centre of the image, or anywhere.'
     )
-    return f'{text}\n\n{_table(head, rows)}' if rows else text
+    return f'{text}\n\n{markdown_table(head, rows)}' if rows else text
 
 
 def _plots(titles: Mapping[str, str]) -> str:
@@ -367,8 +368,3 @@ def _number(interval: Mapping[str, Any] | None, digits: int = 3, *, sign: bool =
     return (
         mean if interval['low'] is None else f'{mean} [{interval["low"]:{form}}, {interval["high"]:{form}}]'
     )
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [head, ['---'] * len(head), *rows]
-    return '\n'.join('| ' + ' | '.join(cell.replace('|', '\\|') for cell in line) + ' |' for line in lines)

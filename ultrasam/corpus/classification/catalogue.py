@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from ultrasam.corpus.classification.spec import ClassificationSpec, ClassLists
 from ultrasam.corpus.spec import DatasetSpec
+from ultrasam.markdown import markdown_table
 
 _HEAD = """# Sets of classified images
 
@@ -51,7 +52,7 @@ def class_catalogue_text(descriptions: Mapping[str, DatasetSpec], corpus: Mappin
     specs = {
         name: spec for name, spec in sorted(descriptions.items()) if isinstance(spec, ClassificationSpec)
     }
-    lines = [f'| {" | ".join(_COLUMNS)} |', '|---' * len(_COLUMNS) + '|']
+    rows = []
     for name, spec in specs.items():
         cells = (
             f'`{name}`',
@@ -62,10 +63,10 @@ def class_catalogue_text(descriptions: Mapping[str, DatasetSpec], corpus: Mappin
             spec.licence or 'not stated: ask the authors',
             spec.access,
         )
-        lines.append(f'| {" | ".join(cells)} |')
+        rows.append(cells)
     labelled = ', '.join(f'`{name}`' for name, spec in sorted(corpus.items()) if spec.label)
     further = f'Further sets with classes of whole images are in the corpus: {labelled}.\n\n'
-    text = _HEAD + further + '\n'.join(lines) + '\n\n## Splits\n\n'
+    text = _HEAD + further + markdown_table(_COLUMNS, rows) + '\n\n## Splits\n\n'
     for name, spec in specs.items():
         text += ''.join(
             f'- `{name}`, `{one.file_name("train")}`: {_split(spec, one)}\n' for one in spec.lists

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ultrasam.corpus.classification.spec import PARTS, ClassificationSpec
 from ultrasam.corpus.errors import IntegrityError
+from ultrasam.markdown import markdown_table
 
 if TYPE_CHECKING:
     from ultrasam.corpus.classification.parts import PartsReport
@@ -171,16 +172,13 @@ def _facts_page(spec: ClassificationSpec, reports: Sequence[PartsReport]) -> str
     if spec.terms:
         lines += ['', f'Terms ({spec.terms_link}): {spec.terms}']
     lines += ['', f'Cite: {spec.citation}.', '', '## Lists', '']
-    lines += [
-        f'| list | images | subjects | {" | ".join(spec.classes)} |',
-        '|---' * (3 + len(spec.classes)) + '|',
-    ]
+    rows = []
     for one, report in zip(spec.lists, reports, strict=True):
         for part in PARTS:
-            counts = [report.labels[part][name] for name in spec.classes]
             subjects = f'{report.subjects[part]:,}' if spec.subject is not None else 'not known'
-            cells = [f'`{one.file_name(part)}`', f'{report.images[part]:,}', subjects]
-            lines.append(f'| {" | ".join([*cells, *(f"{count:,}" for count in counts)])} |')
+            counts = [f'{report.labels[part][name]:,}' for name in spec.classes]
+            rows.append([f'`{one.file_name(part)}`', f'{report.images[part]:,}', subjects, *counts])
+    lines.append(markdown_table(['list', 'images', 'subjects', *spec.classes], rows))
     lines += [
         '',
         'The index of a class in the lists is its place in this table, from 0.',

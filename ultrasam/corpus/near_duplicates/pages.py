@@ -15,6 +15,7 @@ from ultrasam.corpus.near_duplicates.search import NearDuplicate, NearDuplicateR
 from ultrasam.errors import OutputError
 from ultrasam.io.readers.image import read_image
 from ultrasam.io.sheets import fit_tile, tile_sheet, write_caption, write_sheets
+from ultrasam.markdown import markdown_table
 
 _TABLE = 'near_duplicates.csv'
 _TILE_PX = 240
@@ -89,14 +90,14 @@ def overview_text(report: NearDuplicateReport) -> str:
     lines = ['# Near-duplicates', '', *(f'- {line}' for line in summary_lines(report)), '']
     shared = Counter(_between(pair) for pair in report.pairs)
     if shared:
-        lines += ['## Between', '', '| one | other | pairs |', '|---|---|---|']
-        lines += [f'| {one} | {other} | {count:,} |' for (one, other), count in sorted(shared.items())]
+        between = [(one, other, f'{count:,}') for (one, other), count in sorted(shared.items())]
+        lines += ['## Between', '', markdown_table(('one', 'other', 'pairs'), between)]
         title = 'Pairs' if len(report.pairs) <= _LISTED else f'The first {_LISTED} pairs'
-        lines += ['', f'## {title}', '', '| | one | other | agreement |', '|---|---|---|---|']
-        lines += [
-            f'| {"leak" if pair.is_leak else ""} | {_cell(pair.first)} | {_cell(pair.second)} | {pair.agreement:.2f} |'
+        listed = [
+            ('leak' if pair.is_leak else '', _cell(pair.first), _cell(pair.second), f'{pair.agreement:.2f}')
             for pair in report.pairs[:_LISTED]
         ]
+        lines += ['', f'## {title}', '', markdown_table(('', 'one', 'other', 'agreement'), listed)]
         lines += ['', f'All pairs: {_TABLE}. Side by side: pairs_001.jpg and so on.']
     return '\n'.join(lines) + '\n'
 

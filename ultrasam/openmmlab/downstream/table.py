@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from statistics import fmean, stdev
 from typing import Any
 
+from ultrasam.markdown import markdown_table
 from ultrasam.openmmlab.downstream.published import PAPER_DATASETS, PAPER_ROWS, PEERS, PeerFigure
 from ultrasam.openmmlab.downstream.runs import CHECKPOINTS, DownstreamRun
 
@@ -179,28 +180,22 @@ def as_markdown(report: Report) -> str:
 def _markdown_table(table: Table) -> str:
     columns = [(dataset, metric) for dataset in table.datasets for metric in table.layout.metrics]
     heads = [f'{dataset} {table.layout.metrics[metric]}' for dataset, metric in columns]
-    lines = [f'## {table.layout.title}; {table.part} part', '']
-    lines.append('| encoder | checkpoint | ' + ' | '.join(heads) + ' |')
-    lines.append('|---|---|' + '---|' * len(heads))
+    rows: list[tuple[str, ...]] = []
     values = {(cell.encoder, cell.checkpoint, cell.dataset, cell.metric): cell for cell in table.cells}
     for encoder in table.encoders:
         if encoder in PAPER_ROWS[table.layout.task]:
             shown = [UNKNOWN if dataset in PAPER_DATASETS else _NOTHING for dataset, _ in columns]
-            lines.append(_row(encoder, 'the paper', shown))
+            rows.append((encoder, 'the paper', *shown))
         for checkpoint in CHECKPOINTS:
             cells = [values.get((encoder, checkpoint, *column)) for column in columns]
             if any(cells):
-                lines.append(_row(encoder, checkpoint, [_cell(cell) for cell in cells]))
+                rows.append((encoder, checkpoint, *map(_cell, cells)))
     for model in dict.fromkeys(peer.model for peer in table.peers):
         theirs = {(one.dataset, one.metric): one for one in table.peers if one.model == model}
         shown = [f'{theirs[one].percent:.1f}' if one in theirs else _NOTHING for one in columns]
-        lines.append(_row(model, 'published', shown))
-    lines += ['', _legend(table)]
-    return '\n'.join(lines)
-
-
-def _row(encoder: str, checkpoint: str, cells: Sequence[str]) -> str:
-    return f'| {encoder} | {checkpoint} | ' + ' | '.join(cells) + ' |'
+        rows.append((model, 'published', *shown))
+    title = f'## {table.layout.title}; {table.part} part'
+    return '\n'.join([title, '', markdown_table(('encoder', 'checkpoint', *heads), rows), '', _legend(table)])
 
 
 def _cell(cell: Cell | None) -> str:

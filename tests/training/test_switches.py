@@ -200,14 +200,8 @@ class TestCompiling:
             for found, wanted in zip(compiled(x), plain(x), strict=True):
                 torch.testing.assert_close(found, wanted)
 
-    @pytest.mark.parametrize('backend', ['eager', pytest.param('inductor', marks=pytest.mark.slow)])
-    def test_the_mask_decoder(self, backend: str):
-        torch._dynamo.reset()
-        compiled = tiny_model(compile_decoder=dict(backend=backend, fullgraph=True))
-        assert_same_step(compiled, tiny_model(), 1e-6 if backend == 'eager' else 1e-4)
-
     def test_names_are_those_of_a_plain_model(self):
-        compiled = tiny_model(**{'backbone.compile_layers': dict(backend='eager'), 'compile_decoder': True})
+        compiled = tiny_model(**{'backbone.compile_layers': dict(backend='eager')})
         assert compiled.state_dict().keys() == tiny_model().state_dict().keys()
         copy.deepcopy(compiled)
 

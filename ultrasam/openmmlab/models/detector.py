@@ -39,7 +39,6 @@ class UltraSamDetector(PublishedNames, BaseDetector):
         instances_per_pass: Likewise.
         training_procedure: Config of what a training step runs:
             :class:`~ultrasam.openmmlab.models.procedures.TwoPass` as published, or ``CorrectiveClicks``.
-        compile_decoder: Run the mask decoder through ``torch.compile``: True, or its options.
         data_preprocessor: Config of the data preprocessor.
         init_cfg: Initialisation config of MMEngine.
 
@@ -63,7 +62,6 @@ class UltraSamDetector(PublishedNames, BaseDetector):
         point_refinement: str = 'predicted_box',
         instances_per_pass: int = 16,
         training_procedure: Mapping[str, Any] | None = None,
-        compile_decoder: bool | Mapping = False,
         data_preprocessor: dict | None = None,
         init_cfg: dict | list[dict] | None = None,
     ) -> None:
@@ -90,8 +88,6 @@ class UltraSamDetector(PublishedNames, BaseDetector):
         self.training_procedure: TrainingProcedure = TASK_UTILS.build(
             training_procedure or {'type': 'TwoPass'}
         )
-        if compile_decoder is not False:
-            head.compile(**({} if compile_decoder is True else compile_decoder))
         # weights of a refining model serve one that does not refine, which has no use for these
         self.checkpoint_allow_unexpected = (
             () if num_refinements else (r'prompt_encoder\.mask_downscaling\..*',)

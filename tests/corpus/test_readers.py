@@ -10,6 +10,7 @@ import zlib
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -17,7 +18,7 @@ from PIL import Image
 from tests.corpus.raw_trees.common import box, disc, save_video, save_volume, smooth, speckle
 from ultrasam.corpus.errors import RawFileError
 from ultrasam.corpus.plan import Item, SourceFile
-from ultrasam.corpus.readers import open_annotation, open_stack, volume_checks
+from ultrasam.corpus.readers import open_annotation, open_stack
 from ultrasam.corpus.readers.base import as_bytes
 from ultrasam.corpus.readers.image import read_image, read_mask
 from ultrasam.corpus.readers.pickled import read_object_array
@@ -40,6 +41,7 @@ from ultrasam.corpus.words import (
     VolumeFiles,
 )
 from ultrasam.errors import InputError
+from ultrasam.io.readers import volume_files
 
 MASK = disc(30, 40, 10)
 
@@ -155,7 +157,7 @@ def test_meta_image_is_read_to_its_end(tmp_path: Path) -> None:
     damaged = bytearray(whole)
     damaged[len(whole) // 2] ^= 0x10
     for packed in (bytes(damaged), whole[:-6], zlib.compress(bytes(40))):
-        with pytest.raises(RawFileError, match='damaged, cut short'):
+        with pytest.raises(RawFileError, match='damaged or cut short'):
             read_volume(meta_image(tmp_path / 'c.mha', packed=packed))
     with pytest.raises(RawFileError, match='of 99 compressed bytes'):
         read_volume(meta_image(tmp_path / 'd.mha', packed=whole, size=99))
@@ -172,8 +174,8 @@ def test_whole_volume_is_known_by_its_sum(
     path = tmp_path / f'v.{suffix}'
     itk.WriteImage(itk.GetImageFromArray(values, isVector=False), str(path), useCompression=True)
     if suffix != 'nii':
-        monkeypatch.setattr(volume_checks, '_check_nifti', lambda *_: pytest.fail('unpacked again'))
-        monkeypatch.setattr(volume_checks, '_check_meta_image', lambda *_: pytest.fail('unpacked again'))
+        monkeypatch.setattr(volume_files, '_check_nifti', lambda *_: pytest.fail('unpacked again'))
+        monkeypatch.setattr(volume_files, '_check_meta_image', lambda *_: pytest.fail('unpacked again'))
     assert np.array_equal(read_volume(SourceFile(path.name, path)), values)
 
 
@@ -289,9 +291,50 @@ def test_video_frames_are_those_of_their_numbers(tmp_path: Path) -> None:
         assert list(stack.numbers) == list(range(8))
         for number in (0, 3, 7):
             assert abs(stack.read(number).astype(int) - frames[number][..., None]).max() <= 3
+        assert [number for number, _ in stack.frames([])] == list(range(8))
     (tmp_path / 'bad.avi').write_bytes(b'RIFF')
     with pytest.raises(RawFileError, match='video'):
         open_stack(VideoFiles('v.avi'), item(tmp_path / 'bad.avi'))
+
+
+class Counted:
+    """OpenCV's video reader, with a count of the frames that all of them decode."""
+
+    decoded = 0
+
+    def __init__(self, *args: Any) -> None:
+        self._capture = CAPTURE(*args)
+
+    def grab(self) -> bool:
+        Counted.decoded += 1
+        return self._capture.grab()
+
+    def read(self) -> Any:
+        Counted.decoded += 1
+        return self._capture.read()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._capture, name)
+
+
+CAPTURE = cv2.VideoCapture
+
+
+@pytest.mark.parametrize('which', ['all', 'annotated'])
+def test_a_clip_is_decoded_once(which: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    save_video(tmp_path / 'v.avi', [np.full((64, 64), 20 + 20 * k, np.uint8) for k in range(8)])
+    monkeypatch.setattr(cv2, 'VideoCapture', Counted)
+    Counted.decoded = 0
+    with open_stack(VideoFiles('v.avi', which), item(tmp_path / 'v.avi')) as stack:
+        numbers = [number for number, _ in stack.frames([2, 5])]
+    assert numbers == ([2, 5] if which == 'annotated' else list(range(8)))
+    # one frame tells the size, one call that there is no more
+    assert Counted.decoded <= 8 + 2
+    with (
+        open_stack(VideoFiles('v.avi', which), item(tmp_path / 'v.avi')) as stack,
+        pytest.raises(RawFileError, match=r'v\.avi: frame 8 is annotated, but there are 8'),
+    ):
+        list(stack.frames([2, 8]))
 
 
 def test_arrays(tmp_path: Path) -> None:

@@ -73,15 +73,11 @@ def raw_frames(spec: DatasetSpec, item: Item) -> Iterator[RawFrame]:
             open_annotation(word, files, item, frames=spec.frames, stray=spec.stray_share)
             for word, files in zip(spec.annotations, item.annotations, strict=True)
         ]
-        there = stack.numbers
-        for annotation in annotations:
-            annotation.check_length(len(there))
-        named = set().union(*(annotation.numbers() or () for annotation in annotations))
-        missing = sorted(named - set(there))
-        if missing:
-            raise RawFileError(f'{item.key}: frame {missing[0]} is annotated, but there are {len(there)}')
-        for number in sorted(named) if stack.only_annotated else there:
-            image = stack.read(number)
+        if stack.length is not None:
+            for annotation in annotations:
+                annotation.check_length(stack.length)
+        named = sorted(set().union(*(annotation.numbers() or () for annotation in annotations)))
+        for number, image in stack.frames(named):
             structures: list[Structure] = []
             stray: Counter[str] = Counter()
             changed: Counter[str] = Counter()

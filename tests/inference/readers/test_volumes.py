@@ -11,7 +11,7 @@ import pytest
 from tests.inference.readers.files import colours, ellipse, extent_mm, ramp
 from ultrasam.errors import InputError
 from ultrasam.io.readers import open_frames
-from ultrasam.io.readers.nifti import check_nifti
+from ultrasam.io.readers.volume_files import read_whole
 from ultrasam.structures.frames import VolumeGeometry
 
 sitk = pytest.importorskip('SimpleITK', reason='needs the extra volume')
@@ -142,19 +142,39 @@ def test_nifti_of_other_byte_order_and_version(tmp_path: Path) -> None:
     header[168:176] = (544).to_bytes(8, 'big')
     path = tmp_path / 'a.nii'
     path.write_bytes(bytes(header) + bytes(4) + array.astype('>f4').tobytes())
-    check_nifti(path)
+    read_whole(path, lambda: np.zeros(1))
     path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(InputError, match='839 of 840 bytes'):
-        check_nifti(path)
+        read_whole(path, lambda: np.zeros(1))
 
 
 def test_flipped_bit_in_a_zipped_nifti_is_noticed(tmp_path: Path) -> None:
-    path = save(tmp_path / 'a.nii.gz', np.zeros((4, 300, 400), np.uint8))
+    path = save(tmp_path / 'a.nii.gz', np.full((4, 300, 400), 7, np.uint8))
     path.write_bytes(gzip.compress(gzip.decompress(path.read_bytes()), compresslevel=0))
     data = bytearray(path.read_bytes())
     data[-40] ^= 1
     path.write_bytes(data)
     with pytest.raises(InputError, match=r'damaged.*CRC'):
+        open_frames(path, axis=0).frame(0)
+
+
+def test_flipped_bit_in_a_packed_meta_image_is_noticed(tmp_path: Path) -> None:
+    """ITK takes a damaged stream as it comes."""
+    noise = np.random.default_rng(0).integers(0, 256, (20, 30, 40), np.uint8)
+    path = save(tmp_path / 'a.mha', noise, is_packed=True)
+    data = bytearray(path.read_bytes())
+    data[-5000] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(InputError, match=r'a\.mha: its voxels are damaged'):
+        open_frames(path, axis=0).frame(0)
+
+
+def test_a_header_names_no_file_elsewhere(tmp_path: Path) -> None:
+    (tmp_path / 'in').mkdir()
+    path = save(tmp_path / 'in/a.mhd', block())
+    (tmp_path / 'in/a.raw').rename(tmp_path / 'a.raw')
+    path.write_text(path.read_text().replace('a.raw', '../a.raw'))
+    with pytest.raises(InputError, match='no file beside it'):
         open_frames(path, axis=0).frame(0)
 
 

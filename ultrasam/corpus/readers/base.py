@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -35,6 +35,36 @@ class FrameStack(ABC):
     @abstractmethod
     def read(self, number: int) -> np.ndarray:
         """A frame, (H, W) or (H, W, 3) RGB, uint8; numbers ascend from call to call."""
+
+    @property
+    def length(self) -> int | None:
+        """How many frames there are; None if that is known once they were read."""
+        return len(self.numbers)
+
+    def frames(self, named: Sequence[int]) -> Iterator[tuple[int, np.ndarray]]:
+        """Give number and image of each frame that is wanted.
+
+        Args:
+            named: Numbers that annotations name, ascending.
+
+        Raises:
+            RawFileError: A frame that is named is not there, or one cannot be used.
+        """
+        there = self.numbers
+        missing = sorted(set(named) - set(there))
+        if missing:
+            self.refuse_missing('', missing[0], len(there))
+        for number in named if self.only_annotated else there:
+            yield number, self.read(number)
+
+    def refuse_missing(self, name: str, number: int, count: int) -> NoReturn:
+        """Say that a frame is annotated that is not there.
+
+        Raises:
+            RawFileError: Always.
+        """
+        where = f'{name}: ' if name else ''
+        raise RawFileError(f'{where}frame {number} is annotated, but there are {count}')
 
     def groups(self, number: int) -> Mapping[str, str]:
         """Groups of one frame beyond those of its item."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -22,24 +23,34 @@ class SampledStack(FrameStack):
         ending = item.frames.name.rsplit('.', 1)[-1].lower()
         self.is_single = ending in word.stills
         self._stack: FrameStack
-        self._numbers: Sequence[int]
         if self.is_single:
             self._stack = ImageStack(ImageFiles(word.pattern), item)
-            self._numbers = self._stack.numbers
         else:
             clip = VideoStack(VideoFiles(word.pattern, 'all'), item)
             self._stack = clip
             step = sampling_step(clip.frames_per_second, word.per_second, item.frames.name)
-            self._numbers = range(word.first, len(clip.numbers), step)[: word.most]
+            self._taken = itertools.islice(itertools.count(word.first, step), word.most)
+
+    @property
+    def length(self) -> int | None:
+        """None for a clip: where it ends is known once it was read."""
+        return 1 if self.is_single else None
 
     @property
     def numbers(self) -> Sequence[int]:
-        """Frames that are taken; none of a clip that ends before the first of them."""
-        return self._numbers
+        """The one frame of a still."""
+        return self._stack.numbers
 
     def read(self, number: int) -> np.ndarray:
         """One frame."""
         return self._stack.read(number)
+
+    def frames(self, named: Sequence[int]) -> Iterator[tuple[int, np.ndarray]]:
+        """Frames that are taken; none of a clip that ends before the first of them."""
+        if isinstance(self._stack, VideoStack):
+            yield from self._stack.frames_at(self._taken)
+        else:
+            yield from self._stack.frames(named)
 
     def close(self) -> None:
         """Release the file."""

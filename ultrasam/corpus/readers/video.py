@@ -1,65 +1,62 @@
-"""Videos, decoded by OpenCV one frame after the other: seeking by number is off in many files."""
+"""Videos of a dataset, each decoded once; :mod:`ultrasam.io.readers.video` reads them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
-from ultrasam.corpus.errors import RawFileError
 from ultrasam.corpus.plan import Item
-from ultrasam.corpus.readers.base import FrameStack
+from ultrasam.corpus.readers.base import FrameStack, naming
 from ultrasam.corpus.words import VideoFiles
+from ultrasam.io.readers.video import VideoSource
 
 
 class VideoStack(FrameStack):
     """Frames of a video, RGB."""
 
     def __init__(self, word: VideoFiles, item: Item) -> None:
-        import cv2
-
-        self._cv2 = cv2
         self._file = item.frames
         self.only_annotated = word.frames == 'annotated'
-        self._count: int | None = None
-        self._capture = self._open()
-        self._next = 0
+        with naming(self._file):
+            self._source = VideoSource(self._file.path)
+
+    @property
+    def length(self) -> int | None:
+        """None: how many frames decode is known at the end alone, as headers are wrong often enough."""
+        return None
 
     @property
     def numbers(self) -> Sequence[int]:
-        """Frames that decode; headers are wrong often enough, so they are counted."""
-        if self._count is None:
-            capture = self._open()
-            self._count = 0
-            while capture.grab():
-                self._count += 1
-            capture.release()
-        return range(self._count)
+        """Frames that decode; counting them is a pass of its own."""
+        return range(len(self._source))
 
     @property
     def frames_per_second(self) -> float:
         """As the header states it; 0 where it states none."""
-        return float(self._capture.get(self._cv2.CAP_PROP_FPS))
+        return self._source.frames_per_second
 
     def read(self, number: int) -> np.ndarray:
         """One frame."""
-        while self._next < number and self._capture.grab():
-            self._next += 1
-        decoded, bgr = self._capture.read()
-        if not decoded or self._next != number:
-            raise RawFileError(f'{self._file.name}: frame {number} cannot be decoded')
-        self._next += 1
-        return np.ascontiguousarray(bgr[..., ::-1])
+        with naming(self._file):
+            return self._source.frame(number).image
+
+    def frames(self, named: Sequence[int]) -> Iterator[tuple[int, np.ndarray]]:
+        """Frames in one pass."""
+        last = -1
+        for last, image in self.frames_at(named if self.only_annotated else None):
+            yield last, image
+        missing = [number for number in named if number > last]
+        if missing:
+            self.refuse_missing(self._file.name, missing[0], len(self._source))
+
+    def frames_at(self, numbers: Iterable[int] | None) -> Iterator[tuple[int, np.ndarray]]:
+        """Frames of these numbers, which ascend, or all, in one pass; it ends where the video does."""
+        with naming(self._file):
+            found = iter(self._source) if numbers is None else self._source.frames_at(numbers)
+            for frame in found:
+                yield frame.index, frame.image
 
     def close(self) -> None:
         """Release the file."""
-        self._capture.release()
-
-    def _open(self) -> Any:
-        capture = self._cv2.VideoCapture(str(self._file.path.absolute()), self._cv2.CAP_FFMPEG)
-        if not capture.isOpened():
-            raise RawFileError(
-                f'{self._file.name}: cannot be opened as a video: damaged, or a codec that is missing'
-            )
-        return capture
+        self._source.close()

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 
-from ultrasam.corpus.errors import EnvironmentFault, RawFileError
+from ultrasam.corpus.errors import RawFileError
 from ultrasam.corpus.labels import Labelled, read_labels
 from ultrasam.corpus.plan import Item, SourceFile
 from ultrasam.corpus.readers.base import (
@@ -17,10 +16,11 @@ from ultrasam.corpus.readers.base import (
     as_bytes,
     check_frames,
     check_size,
+    naming,
     optional_library,
 )
-from ultrasam.corpus.readers.volume_checks import read_whole
 from ultrasam.corpus.words import LabelVolumes, VolumeFiles
+from ultrasam.io.readers.volume_files import read_whole
 
 
 class VolumeStack(FrameStack):
@@ -86,24 +86,20 @@ class VolumeLabels(Annotation):
 
 
 def read_volume(file: SourceFile) -> np.ndarray:
-    """All values of a volume, in the order of axes that SimpleITK gives: (z, y, x), or with more in front.
+    """Return all values of a volume, in the order of axes that SimpleITK gives: (z, y, x), or with more in front.
 
     Raises:
-        RawFileError: damaged or cut short.
+        RawFileError: Damaged or cut short.
         EnvironmentFault: SimpleITK is not installed.
     """
     itk = optional_library('SimpleITK', file.name)
-
-    def voxels(path: Path) -> np.ndarray:
-        return np.asarray(itk.GetArrayFromImage(itk.ReadImage(str(path))))
-
-    try:
-        return read_whole(file.path, voxels)
-    except (EnvironmentFault, MemoryError):
-        raise
-    # ITK raises RuntimeError, the check for completeness what gzip and struct raise
-    except Exception as error:
-        raise RawFileError(f'{file.name}: damaged, cut short, or not usable ({error})') from error
+    with naming(file):
+        values = read_whole(
+            file.path, lambda: np.asarray(itk.GetArrayFromImage(itk.ReadImage(str(file.path))))
+        )
+    if values.dtype.kind == 'f' and not np.isfinite(values).all():
+        raise RawFileError(f'{file.name}: holds values that are not finite')
+    return values
 
 
 def _channel(values: np.ndarray, channel: int, name: str) -> np.ndarray:

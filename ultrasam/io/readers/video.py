@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import cv2
@@ -12,6 +13,7 @@ import numpy as np
 from ultrasam.errors import InputError
 from ultrasam.io.readers.intensity import IntensityScale
 from ultrasam.io.readers.source import FrameSource, check_frame_size
+from ultrasam.masks.run_lengths import MOST_PIXELS
 from ultrasam.structures.frames import Frame
 
 _logger = logging.getLogger(__name__)
@@ -36,7 +38,9 @@ class VideoSource(FrameSource):
 
     kind = 'video'
 
-    def __init__(self, path: Path, *, window: tuple[float, float] | None, max_pixels: int) -> None:
+    def __init__(
+        self, path: Path, *, window: tuple[float, float] | None = None, max_pixels: int = MOST_PIXELS
+    ) -> None:
         super().__init__(path)
         IntensityScale(path, window=window, all_values=tuple).refuse_colour()
         self._max_pixels = max_pixels
@@ -65,13 +69,24 @@ class VideoSource(FrameSource):
         stated = int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT))
         return stated if stated > 0 else None
 
+    @property
+    def frames_per_second(self) -> float:
+        """As the header states it; 0 where it states none."""
+        return float(self._capture.get(cv2.CAP_PROP_FPS))
+
     def __iter__(self) -> Iterator[Frame]:
+        return self.frames_at(itertools.count())
+
+    def frames_at(self, numbers: Iterable[int]) -> Iterator[Frame]:
+        """Read the frames of these numbers, which ascend, in one pass; it ends where the video does."""
         capture = self._open()
         index = 0
         try:
-            while True:
+            for number in numbers:
+                while index < number and capture.grab():
+                    index += 1
                 decoded, bgr = capture.read()
-                if not decoded:
+                if index < number or not decoded:
                     self._finish(capture, index)
                     return
                 yield self._frame(bgr, index)

@@ -10,7 +10,6 @@ import numpy as np
 
 from ultrasam.errors import InputError
 from ultrasam.io.readers.intensity import IntensityScale
-from ultrasam.io.readers.nifti import check_nifti, is_nifti
 from ultrasam.io.readers.source import (
     FrameSource,
     as_rgb,
@@ -18,6 +17,7 @@ from ultrasam.io.readers.source import (
     optional_module,
     reporting,
 )
+from ultrasam.io.readers.volume_files import read_whole
 from ultrasam.structures.frames import Frame, VolumeGeometry
 
 # Two gigavoxels at the limit of a frame of 100 megapixels: eight times the largest whole-breast scan.
@@ -107,10 +107,11 @@ class VolumeSource(FrameSource):
     def _array(self) -> np.ndarray:
         """(Z, Y, X) or (Y, X), and channels last if there are any; a view."""
         if self._image is None:
-            if is_nifti(self.path):
-                check_nifti(self.path)
-            with reporting(self.path, 'its voxels are damaged or cut short', 'Copy or export it again'):
-                self._image = self._reader.Execute()
+            read_whole(self.path, self._execute)
+        return self._sitk.GetArrayViewFromImage(self._image)
+
+    def _execute(self) -> np.ndarray:
+        self._image = self._reader.Execute()
         return self._sitk.GetArrayViewFromImage(self._image)
 
     def _check_channels(self) -> int:

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from tests.corpus.tools.tiny import coco, square, write_dataset, write_json
-from ultrasam.corpus.coco_files import read_coco
+from ultrasam.coco.files import read_coco
 from ultrasam.errors import AnnotationError, InputError, OutputError
 from ultrasam.evaluation.prediction_sheets import TABLE, write_prediction_sheets
 from ultrasam.evaluation.predictions import read_predictions

@@ -11,8 +11,8 @@ import pytest
 from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
+from ultrasam.coco.files import publish_coco, read_coco
 from ultrasam.coco.records import HeldContent, open_records
-from ultrasam.corpus.coco_files import publish_coco, read_coco
 from ultrasam.masks.mask_checks import MaskChecks
 from ultrasam.masks.run_lengths import MOST_PIXELS, measure_masks, runs_of_text
 from ultrasam.masks.segmentation import compressed_rle, decode_segmentation, runs_of_rle, segmentation_fault

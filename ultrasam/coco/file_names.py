@@ -5,7 +5,13 @@ from __future__ import annotations
 import re
 from pathlib import PurePosixPath
 
+from ultrasam.errors import AnnotationError
+
 _DRIVE = re.compile('[A-Za-z]:')
+
+
+class UnsafeNameError(AnnotationError):
+    """An annotation file with file names that lead out of the folder of its images."""
 
 
 def name_fault(name: object) -> str:

@@ -17,6 +17,7 @@ from ultrasam.coco.record_checks import (
     complete,
     image_fault,
     is_complete,
+    is_id,
     mask_fault,
     measure_fault,
     reason_to_leave_out,
@@ -26,8 +27,6 @@ from ultrasam.coco.record_checks import (
 from ultrasam.errors import AnnotationError
 from ultrasam.masks.run_lengths import RunLengthBatch
 from ultrasam.masks.segmentation import segmentation_fault
-
-_LARGEST_SIDE = (1 << 31) - 1
 
 
 @dataclass(frozen=True)
@@ -220,7 +219,7 @@ class _Images(_Section):
 
     def columns(self) -> dict[str, np.ndarray]:
         """Arrays of the index."""
-        sides = [min(side, _LARGEST_SIDE) for size in self.sizes for side in size]
+        sides = [side for size in self.sizes for side in size]
         return {
             'image_spans': np.frombuffer(self._spans, np.int64).reshape(-1, 2),
             'sides_hw': np.array(sides, np.int32).reshape(-1, 2),
@@ -245,7 +244,8 @@ class _Annotations:
         """Check an annotation, and complete it."""
         if self.images.faults.count or self.categories.faults.count:
             return
-        fault = reference_fault(annotation, self.images.rows, self.categories.places)
+        fault = '' if is_id(annotation.get('id')) else 'no id'
+        fault = fault or reference_fault(annotation, self.images.rows, self.categories.places)
         row = -1 if fault else self.images.rows[annotation['image_id']]
         size = (0, 0) if fault else self.images.sizes[row]
         if not fault and _is_packed(annotation, size) and is_complete(annotation):
@@ -290,8 +290,5 @@ def _is_packed(annotation: Mapping[str, Any], size_hw: tuple[int, int]) -> bool:
     """Whether the mask is compressed run lengths of an image of this size."""
     mask = annotation.get('segmentation')
     return (
-        isinstance(mask, dict)
-        and isinstance(mask.get('counts'), str)
-        and mask.get('size') == list(size_hw)
-        and max(size_hw) <= _LARGEST_SIDE
+        isinstance(mask, dict) and isinstance(mask.get('counts'), str) and mask.get('size') == list(size_hw)
     )

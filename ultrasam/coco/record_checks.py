@@ -18,6 +18,7 @@ from ultrasam.masks.segmentation import compressed_rle, is_empty_segmentation, s
 
 _SHOWN_FAULTS = 5
 _LARGEST = 1 << 63
+LARGEST_SIDE = (1 << 31) - 1
 _IDS = ('id', 'image_id', 'category_id')
 
 # why an annotation is left out, whatever the config; the number is its place here
@@ -87,7 +88,7 @@ def image_fault(image: Mapping[str, Any]) -> str:
     sizes = (image.get('height'), image.get('width'))
     if not is_id(image.get('id')) or not isinstance(image.get('file_name'), str):
         return f'image {image.get("id", image.get("file_name"))!r}: no id or no file_name'
-    if not all(type(size) is int and size > 0 for size in sizes):
+    if not all(type(size) is int and 0 < size <= LARGEST_SIDE for size in sizes):
         return f'image {image["id"]!r}: height and width {sizes} must be positive integers'
     if fault := name_fault(image['file_name']):
         return f'image {image["id"]!r}: its file_name {image["file_name"]!r} {fault}'
@@ -96,7 +97,8 @@ def image_fault(image: Mapping[str, Any]) -> str:
 
 def category_fault(category: Mapping[str, Any]) -> str:
     """What is wrong with a category, or nothing."""
-    if not is_id(category.get('id')) or 'name' not in category:
+    name = category.get('name')
+    if not is_id(category.get('id')) or not isinstance(name, str) or not name:
         return f'category {category.get("id")!r}: no id or no name'
     return ''
 
@@ -107,10 +109,8 @@ def is_id(value: Any) -> bool:
 
 
 def reference_fault(annotation: Mapping[str, Any], images: Container[Any], categories: Container[Any]) -> str:
-    """What is wrong with an annotation, its segmentation aside, or nothing."""
+    """Return what is wrong with an annotation, its id and segmentation aside, or ''."""
     image_id, category_id = annotation.get('image_id'), annotation.get('category_id')
-    if not is_id(annotation.get('id')):
-        return 'no id'
     if not is_id(image_id) or image_id not in images:
         return f'its image_id {image_id!r} is not among the images'
     if not is_id(category_id) or category_id not in categories:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ultrasam.corpus.coco_files import publish_coco, read_coco
+from ultrasam.coco.files import publish_coco, read_coco
 from ultrasam.corpus.layout import Corpus, DatasetFolder, Track, check_part, open_corpus, untracked
 from ultrasam.errors import InputError, OutputError
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from ultrasam.corpus.coco_files import publish_coco, read_coco, stream_records
+from ultrasam.coco.files import publish_coco, read_coco, stream_records
 from ultrasam.corpus.layout import Corpus, DatasetFolder, Track, check_part, open_corpus, untracked
 from ultrasam.corpus.merge import merged_path
 from ultrasam.corpus.releases import release_of

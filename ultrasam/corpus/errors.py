@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ultrasam.errors import AnnotationError, ConfigError, InputError, OutputError, UltraSamError
+from ultrasam.coco.file_names import UnsafeNameError as UnsafeNameError
+from ultrasam.errors import ConfigError, InputError, OutputError, UltraSamError
 
 EXIT_OK = 0
 EXIT_USAGE = 2
@@ -21,10 +22,6 @@ class RawFileError(InputError):
 
 class ArchiveError(InputError):
     """An archive that is damaged, or that asks for more than unpacking files into its folder."""
-
-
-class UnsafeNameError(AnnotationError):
-    """An annotation file with file names that lead out of the folder of its images."""
 
 
 class IntegrityError(UltraSamError, RuntimeError):

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ultrasam.corpus.coco_files import CocoContent, publish_coco, read_coco
+from ultrasam.coco.files import CocoContent, publish_coco, read_coco
 from ultrasam.corpus.layout import PARTS, DatasetFolder, Track, untracked
 from ultrasam.errors import AnnotationError, InputError
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from ultrasam.atomic import publish_json
+from ultrasam.coco.files import CocoContent, publish_coco, read_coco
 from ultrasam.corpus.classification.corpus_lists import write_class_lists
-from ultrasam.corpus.coco_files import CocoContent, publish_coco, read_coco
 from ultrasam.corpus.layout import Corpus, Track, open_corpus, untracked
 from ultrasam.corpus.near_duplicates.exclusion import read_excluded
 from ultrasam.corpus.partition import Unit, choose_validation, rank_of

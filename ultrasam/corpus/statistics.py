@@ -11,7 +11,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from ultrasam.corpus.coco_files import CocoContent, read_coco
+from ultrasam.coco.files import CocoContent, read_coco
 from ultrasam.corpus.layout import PARTS, DatasetFolder, Track, open_corpus, untracked
 from ultrasam.corpus.releases import organs_of
 from ultrasam.corpus.subjects import subject_of

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from ultrasam.coco.files import CocoContent, read_coco
 from ultrasam.corpus.classification.corpus_lists import ImageClasses, read_image_classes, two_classes
-from ultrasam.corpus.coco_files import CocoContent, read_coco
 from ultrasam.corpus.layout import DatasetFolder
 from ultrasam.corpus.releases import release_of
 from ultrasam.errors import AnnotationError

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from ultrasam.coco.file_names import name_fault
+from ultrasam.coco.files import CocoContent, read_coco, stream_records
 from ultrasam.corpus.agnostic import OBJECT
 from ultrasam.corpus.classification.checks import list_faults, listed_images
-from ultrasam.corpus.coco_files import CocoContent, read_coco, stream_records
 from ultrasam.corpus.errors import UnsafeNameError
 from ultrasam.corpus.image_files import ImageFacts, ImageFolder
 from ultrasam.corpus.layout import PARTS, Corpus, DatasetFolder, Track, open_corpus, untracked

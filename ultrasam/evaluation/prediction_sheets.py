@@ -13,7 +13,7 @@ import numpy as np
 from pycocotools import mask as coco_mask
 
 from ultrasam.atomic import publish_folder
-from ultrasam.corpus.coco_files import CocoContent, read_coco
+from ultrasam.coco.files import CocoContent, read_coco
 from ultrasam.corpus.layout import Track, untracked
 from ultrasam.errors import InputError
 from ultrasam.evaluation.matching import pair_up

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any, NoReturn
 
-from ultrasam.corpus.coco_files import CocoContent
+from ultrasam.coco.files import CocoContent
 from ultrasam.errors import AnnotationError
 
 

@@ -44,7 +44,7 @@ def edit(path: Path, change: Callable[[dict], Any]) -> None:
     if path.parent.name == 'annotations':
         write_json(path, content)
         return
-    from ultrasam.corpus.coco_files import publish_coco
+    from ultrasam.coco.files import publish_coco
 
     head = {key: value for key, value in content.items() if key not in ('images', 'annotations')}
     with publish_coco(path, head, overwrite=True) as writer:

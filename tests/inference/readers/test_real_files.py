@@ -85,7 +85,7 @@ def test_same_pixels_from_all_three(path: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize('path', OTHERS, ids=name_of)
 def test_what_is_no_frame_is_named(path: Path) -> None:
-    with pytest.raises(InputError, match='no format that can be read|an empty file'):
+    with pytest.raises(InputError, match=r'no format that can be read|an empty file'):
         open_frames(path)
 
 

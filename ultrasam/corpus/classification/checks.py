@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
+from ultrasam.coco.files import CocoContent
 from ultrasam.corpus.classification.corpus_lists import (
     CLASSES,
     LISTS,
@@ -15,7 +16,6 @@ from ultrasam.corpus.classification.corpus_lists import (
     read_image_classes,
     spelled,
 )
-from ultrasam.corpus.coco_files import CocoContent
 from ultrasam.corpus.layout import DatasetFolder
 from ultrasam.errors import AnnotationError
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ultrasam.atomic import publish_bytes
-from ultrasam.corpus.coco_files import CocoContent
+from ultrasam.coco.files import CocoContent
 from ultrasam.corpus.layout import DatasetFolder
 from ultrasam.errors import AnnotationError, OutputError
 

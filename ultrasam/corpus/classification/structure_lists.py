@@ -12,8 +12,8 @@ from typing import Any
 from scipy.special import ellipe
 
 from ultrasam.atomic import publish_bytes
+from ultrasam.coco.files import CocoContent, read_coco
 from ultrasam.corpus.classification.corpus_lists import spelled
-from ultrasam.corpus.coco_files import CocoContent, read_coco
 from ultrasam.errors import AnnotationError
 
 

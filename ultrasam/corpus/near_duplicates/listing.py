@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from ultrasam.corpus.coco_files import read_coco
+from ultrasam.coco.files import read_coco
 from ultrasam.corpus.errors import UnsafeNameError
 from ultrasam.corpus.layout import PARTS, DatasetFolder
 from ultrasam.corpus.releases import release_of

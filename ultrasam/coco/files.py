@@ -7,24 +7,29 @@ import math
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, NoReturn
 
 from ultrasam.atomic import publish_file
-from ultrasam.coco.file_names import name_fault, unsafe_name_fault
-from ultrasam.coco.record_checks import complete, is_complete, mask_fault, with_whole_ids
-from ultrasam.corpus.errors import UnsafeNameError
+from ultrasam.coco.file_names import UnsafeNameError, unsafe_name_fault
+from ultrasam.coco.record_checks import (
+    category_fault,
+    complete,
+    image_fault,
+    is_complete,
+    is_id,
+    mask_fault,
+    reference_fault,
+    with_whole_ids,
+)
 from ultrasam.errors import AnnotationError, OutputError
-from ultrasam.masks.segmentation import is_empty_segmentation
 
 _SECTIONS = ('categories', 'images', 'annotations')
 _RECORDS = ('images', 'annotations')
 _NOTHING = ('"images": []', '"annotations": []')
-_NO_BOX = [0, 0, 0, 0]
-_LARGEST_SIDE = (1 << 31) - 1
 _LARGEST_ID = (1 << 63) - 1
 _CHUNK = 1 << 20
 _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
@@ -250,15 +255,6 @@ def _refuse_constant(text: str) -> NoReturn:
     raise ValueError(f'{text} is no number')
 
 
-def _is_box(value: Any) -> bool:
-    is_list = isinstance(value, list) and len(value) == 4
-    return is_list and all(type(one) in (int, float) and abs(one) <= _LARGEST_ID for one in value)
-
-
-def _is_id(value: Any) -> bool:
-    return isinstance(value, (int, str)) and not isinstance(value, bool)
-
-
 def _refuse(
     path: Path, section: str, faults: list[str], error: type[AnnotationError] = AnnotationError
 ) -> None:
@@ -274,26 +270,13 @@ def _repeated(records: list[dict[str, Any]], key: str) -> list[str]:
 
 
 def _check_categories(content: CocoContent) -> None:
-    faults = [
-        f'{category.get("id")!r} has no id or no name'
-        for category in content.categories
-        if not _is_id(category.get('id')) or not isinstance(category.get('name'), str) or not category['name']
-    ]
+    faults = [fault for category in content.categories if (fault := category_fault(category))]
     faults = faults or [*_repeated(content.categories, 'id'), *_repeated(content.categories, 'name')]
     _refuse(content.path, 'categories', faults)
 
 
 def _check_images(content: CocoContent) -> None:
-    faults = []
-    for image in content.images:
-        named = f'{image.get("file_name")!r}'
-        sizes = (image.get('height'), image.get('width'))
-        if not _is_id(image.get('id')):
-            faults.append(f'{named} has no id')
-        elif fault := name_fault(image.get('file_name')):
-            faults.append(f'the name {named} {fault}')
-        elif not all(type(size) is int and 0 < size <= _LARGEST_SIDE for size in sizes):
-            faults.append(f'{named} has the height and width {sizes}')
+    faults = [fault for image in content.images if (fault := image_fault(image))]
     faults = faults or [*_repeated(content.images, 'id'), *_repeated(content.images, 'file_name')]
     names = (image.get('file_name') for image in content.images) if faults else ()
     is_unsafe = any(isinstance(name, str) and unsafe_name_fault(name) for name in names)
@@ -302,23 +285,15 @@ def _check_images(content: CocoContent) -> None:
 
 def _check_annotations(content: CocoContent) -> None:
     images = {image['id']: (image['height'], image['width']) for image in content.images}
-    lacking = sum(not is_complete(annotation) for annotation in content.annotations)
     categories = {category['id'] for category in content.categories}
+    lacking = sum(not is_complete(annotation) for annotation in content.annotations)
     faults = []
     ids = set()
     odd: Counter[str] = Counter()
     for annotation in content.annotations:
-        id_, area = annotation.get('id'), annotation.get('area')
-        if annotation.get('image_id') not in images:
-            faults.append(f'{id_!r} is of the image {annotation.get("image_id")!r}, which is not there')
-        elif annotation.get('category_id') not in categories:
-            faults.append(f'{id_!r} is of the category {annotation.get("category_id")!r}, which is not there')
-        elif area is not None and (not isinstance(area, (int, float)) or not 0 <= area <= _LARGEST_ID):
-            faults.append(f'{id_!r} has the area {area!r}')
-        elif not _is_box(annotation.get('bbox') or _NO_BOX):
-            faults.append(f'{id_!r} has the box {annotation["bbox"]!r}')
-        elif not is_complete(annotation) and (fault := _complete(annotation, images[annotation['image_id']])):
-            faults.append(f'{id_!r}: {fault}')
+        id_ = annotation.get('id')
+        if fault := _annotation_fault(annotation, images, categories):
+            faults.append(f'annotation {id_!r}: {fault}')
         elif type(id_) is not int:
             odd['texts or missing'] += 1
         elif id_ == 0:
@@ -341,13 +316,19 @@ def _check_annotations(content: CocoContent) -> None:
         content.notes.append(f'{content.path.name}: ids of annotations numbered anew, {_spelled(odd)}')
 
 
-def _complete(annotation: dict[str, Any], size_hw: tuple[int, int]) -> str:
-    """Compute the area and the box that an annotation lacks, and return why that is not possible, or ''."""
-    if annotation.get('bbox') is None and is_empty_segmentation(annotation.get('segmentation')):
-        return 'it has neither mask nor box nor area' if annotation.get('area') is None else ''
-    if not (fault := mask_fault(annotation, size_hw)):
-        complete(annotation, size_hw)
-    return fault
+def _annotation_fault(
+    annotation: dict[str, Any], images: Mapping[Any, tuple[int, int]], categories: Container[Any]
+) -> str:
+    """Return what is wrong with an annotation, or ''; compute the area and the box that it lacks."""
+    fault = reference_fault(annotation, images, categories)
+    if not fault and (annotation.get('area') or 0) < 0:
+        return f'its area {annotation["area"]} is negative'
+    if fault or is_complete(annotation):
+        return fault
+    if fault := mask_fault(annotation, images[annotation['image_id']]):
+        return fault
+    complete(annotation, images[annotation['image_id']])
+    return ''
 
 
 def _number_anew(content: CocoContent, section: str, reference: str, *, first: int) -> None:
@@ -376,7 +357,7 @@ def _refuse_lists(content: CocoContent, reference: str) -> None:
     faults = [
         f'{annotation.get("id")!r} has the {reference} {annotation.get(reference)!r}'
         for annotation in content.annotations
-        if not _is_id(annotation.get(reference))
+        if not is_id(annotation.get(reference))
     ]
     _refuse(content.path, 'annotations', faults)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.corpus.tools.tiny import annotation, coco, image, write_json
-from ultrasam.corpus.coco_files import publish_coco, read_coco, stream_records
+from ultrasam.coco.files import publish_coco, read_coco, stream_records
 from ultrasam.corpus.errors import EXIT_REFUSED, UnsafeNameError, exit_code_of
 from ultrasam.errors import AnnotationError, OutputError
 
@@ -78,8 +78,8 @@ REFUSED = {
     'bool id': (lambda c: c['images'][0].update(id=True), 'no id'),
     'size': (lambda c: c['images'][0].update(height=0), 'height and width'),
     'float size': (lambda c: c['images'][0].update(height=24.0), 'height and width'),
-    'orphan': (lambda c: c['annotations'][0].update(image_id=77), 'image 77, which is not there'),
-    'category': (lambda c: c['annotations'][0].update(category_id=0), 'category 0, which is not there'),
+    'orphan': (lambda c: c['annotations'][0].update(image_id=77), 'image_id 77 is not among the images'),
+    'category': (lambda c: c['annotations'][0].update(category_id=0), 'category_id 0 is not among'),
     'list id': (lambda c: c['annotations'][0].update(image_id=[1]), 'image_id'),
     'area': (lambda c: c['annotations'][0].update(area='big'), 'area'),
     'no area, pairs': (
@@ -88,23 +88,24 @@ REFUSED = {
     ),
     'nothing': (
         lambda c: [c['annotations'][0].pop(key) for key in ('area', 'bbox', 'segmentation')],
-        'neither mask',
+        'neither bbox nor segmentation',
     ),
     'upwards': (lambda c: c['images'][0].update(file_name='../../etc/passwd'), 'leaves the folder'),
     'absolute': (lambda c: c['images'][0].update(file_name='/etc/passwd'), 'leaves the folder'),
     'drive': (lambda c: c['images'][0].update(file_name='C:\\a.png'), 'backslash or a drive'),
     'nul': (lambda c: c['images'][0].update(file_name='a\0.png'), 'control character'),
-    'no file': (lambda c: c['images'][0].pop('file_name'), 'is no text'),
+    'no file': (lambda c: c['images'][0].pop('file_name'), 'no file_name'),
     'not plain': (lambda c: c['images'][0].update(file_name='./00001.png'), 'not written plainly'),
     'slashes': (lambda c: c['images'][0].update(file_name='a//b.png'), 'not written plainly'),
     'the folder': (lambda c: c['images'][0].update(file_name='.'), 'is no file'),
     'web': (lambda c: c['images'][0].update(file_name='https://example.org/x.png'), 'not written plainly'),
-    'area beyond': (lambda c: c['annotations'][0].update(area=10**400), 'the area'),
-    'box beyond': (lambda c: c['annotations'][0].update(bbox=[10**400, 2, 3, 4]), 'the box'),
+    'negative area': (lambda c: c['annotations'][0].update(area=-1), 'its area -1 is negative'),
+    'area beyond': (lambda c: c['annotations'][0].update(area=10**400), 'its area'),
+    'box beyond': (lambda c: c['annotations'][0].update(bbox=[10**400, 2, 3, 4]), 'its bbox'),
     'size beyond': (lambda c: c['images'][0].update(height=10**400), 'height and width'),
-    'box of three': (lambda c: c['annotations'][0].update(bbox=[1, 2, 3]), 'the box'),
-    'box of texts': (lambda c: c['annotations'][0].update(bbox=['1', 2, 3, 4]), 'the box'),
-    'box of truths': (lambda c: c['annotations'][0].update(bbox=[True, 2, 3, 4]), 'the box'),
+    'box of three': (lambda c: c['annotations'][0].update(bbox=[1, 2, 3]), 'its bbox'),
+    'box of texts': (lambda c: c['annotations'][0].update(bbox=['1', 2, 3, 4]), 'its bbox'),
+    'box of truths': (lambda c: c['annotations'][0].update(bbox=[True, 2, 3, 4]), 'its bbox'),
     'record': (lambda c: c['images'].append(3), 'no list of records'),
 }
 

@@ -432,6 +432,15 @@ def test_traced_points_from_frame_one_on(tmp_path: Path) -> None:
             read(word, item(tmp_path / 'v.avi', t=[{**rows[0], 'Frame': frame}]))
 
 
+@pytest.mark.parametrize('column', ['X', 'Y', 'Frame'])
+def test_a_tracing_without_a_column_is_a_fault_of_its_file(column: str, tmp_path: Path) -> None:
+    row = {'X': '1', 'Y': '2', 'Frame': '1'}
+    del row[column]
+    word = TracedRows('t', 'lv', points=('X', 'Y'), first_frame=1)
+    with pytest.raises(RawFileError, match=rf"v\.avi: its table has no column '{column}' \(columns: "):
+        read(word, item(tmp_path / 'v.avi', t=[row]))
+
+
 def test_shapes_of_the_image_annotator(tmp_path: Path) -> None:
     def row(anatomy: str, **values: Any) -> dict:
         shape_text = json.dumps(values)
@@ -463,6 +472,9 @@ def test_coco_objects(tmp_path: Path) -> None:
         [],
         [{'category_id': '3', 'segmentation': [square]}],
         [{'category_id': '1', 'segmentation': [square[:-1]]}],
+        [{'category_id': '1', 'segmentation': [3]}],
+        [{'category_id': '1', 'polygon': [square]}],
+        [{'segmentation': [square]}],
     ):
         with pytest.raises(RawFileError):
             read(CocoObjects('o', {1: 'lmym'}), item(tmp_path / 'a', o=bad))

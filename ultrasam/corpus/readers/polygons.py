@@ -117,7 +117,7 @@ class TracedOutlines(Annotation):
         self._name = item.frames.name
         self._of_frame: defaultdict[int, list[Row]] = defaultdict(list)
         for row in item.rows[word.rows]:
-            text = str(row[word.frame]).strip()
+            text = str(_cell(row, word.frame, self._name)).strip()
             if text in word.untraced:
                 continue
             number = _number(text, self._name) - word.first_frame
@@ -146,7 +146,10 @@ class TracedOutlines(Annotation):
         return [Structure(category, polygon_mask(outline, size_hw, self._name))], Counter()
 
     def _columns(self, rows: Sequence[Row], x: str, y: str) -> list[tuple[float, float]]:
-        return [(_number(row[x], self._name), _number(row[y], self._name)) for row in rows]
+        return [
+            (_number(_cell(row, x, self._name), self._name), _number(_cell(row, y, self._name), self._name))
+            for row in rows
+        ]
 
 
 class ViaShapes(Annotation):
@@ -190,14 +193,15 @@ class CocoShapes(Annotation):
             raise RawFileError(f'{self._name}: not listed in the annotation file')
         structures = []
         for row in self._rows:
-            if not row['category_id']:
+            if not _cell(row, 'category_id', self._name):
                 continue
             category = int(row['category_id'])
-            if category not in self._word.names or not isinstance(row['segmentation'], list):
+            polygons = _cell(row, 'segmentation', self._name)
+            if category not in self._word.names or not isinstance(polygons, list):
                 raise RawFileError(f'{self._name}: an object of category {category}, or not of polygons')
-            for flat in row['segmentation']:
-                if len(flat) % 2:
-                    raise RawFileError(f'{self._name}: a polygon with an odd number of coordinates')
+            for flat in polygons:
+                if not isinstance(flat, list) or len(flat) % 2:
+                    raise RawFileError(f'{self._name}: a polygon that is no flat list of x and y')
                 points = np.asarray(flat, dtype=np.float64).reshape(-1, 2)
                 structures.append(
                     Structure(self._word.names[category], polygon_mask(points, size_hw, self._name))
@@ -232,6 +236,20 @@ def _via_points(shape: dict[str, Any], name: str) -> list[tuple[float, float]]:
     except (KeyError, TypeError, ValueError) as error:
         raise RawFileError(f'{name}: a damaged {kind} ({error})') from error
     raise RawFileError(f'{name}: a region of shape {kind!r}, which encloses nothing')
+
+
+def _cell(row: Row, column: str, name: str) -> Any:
+    """Return a cell of a row.
+
+    Raises:
+        RawFileError: The table has no such column.
+    """
+    if column not in row:
+        columns = ', '.join(map(str, row))
+        raise RawFileError(
+            f'{name}: its table has no column {column!r} (columns: {columns}). Is this the release that is described?'
+        )
+    return row[column]
 
 
 def _number(value: Any, name: str) -> float:

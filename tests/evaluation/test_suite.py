@@ -9,13 +9,12 @@ from tests.evaluation.shapes import disc, square
 from ultrasam.errors import AnnotationError, ConfigError
 from ultrasam.evaluation import metrics
 from ultrasam.evaluation.ground_truth import TrueFrame, TrueObject
-from ultrasam.evaluation.protocols import SINGLE_PROMPTS
-from ultrasam.evaluation.simulated_users import inscribed_ellipse
+from ultrasam.evaluation.protocols import SINGLE_PROMPTS, inscribed_ellipse
 from ultrasam.evaluation.suite import PromptSuite, SuiteOptions, click_curves, united_scores
 from ultrasam.evaluation.summary import number_of_clicks
+from ultrasam.masks.foreground import box_of_mask
 from ultrasam.predict import EncodedImage, ObjectPrompt
 from ultrasam.predict.geometry import ImageGeometry
-from ultrasam.predict.postprocess import box_of_mask
 from ultrasam.structures import Segmentation
 
 SIZE = (64, 64)

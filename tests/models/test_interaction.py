@@ -9,7 +9,8 @@ import torch
 
 from tests.models.test_properties import batch_of, gradients, item, random_prompts, tiny_model
 from ultrasam.errors import ConfigError
-from ultrasam.openmmlab.models.procedures import CorrectiveClicks, corrective_clicks, embedding_spread
+from ultrasam.openmmlab.models.procedures import CorrectiveClicks, embedding_spread
+from ultrasam.prompts.corrections import corrective_clicks
 from ultrasam.structures import Prompt, PromptBatch
 
 

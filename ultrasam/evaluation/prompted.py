@@ -11,9 +11,9 @@ import numpy as np
 from ultrasam.errors import AnnotationError, InputError
 from ultrasam.evaluation.ground_truth import GroundTruth
 from ultrasam.evaluation.metrics import dice
-from ultrasam.evaluation.simulated_users import PromptRule, box_rule, point_rule
 from ultrasam.io.readers import open_frames
 from ultrasam.predict import EncodedImage, Predictor
+from ultrasam.prompts.users import PromptRule, box_rule, point_rule
 
 
 @dataclass(frozen=True)

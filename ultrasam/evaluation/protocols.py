@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from ultrasam.errors import ConfigError
-from ultrasam.evaluation.simulated_users import (
+from ultrasam.prompts.users import (
     PromptRule,
     box_rule,
     centre_rule,
@@ -16,6 +18,13 @@ from ultrasam.evaluation.simulated_users import (
 
 PUBLISHED, CLICKS, ELLIPSE = 'published', 'clicks', 'ellipse'
 JITTERS = (0.0, 0.05, 0.1, 0.15)
+
+
+def inscribed_ellipse(box: np.ndarray, size_hw: tuple[int, int]) -> np.ndarray:
+    """The ellipse that touches the sides of a box, (H, W), bool: what a box tells without any model."""
+    x1, y1, x2, y2 = box
+    ys, xs = np.mgrid[: size_hw[0], : size_hw[1]] + 0.5
+    return ((2 * xs - x1 - x2) / (x2 - x1)) ** 2 + ((2 * ys - y1 - y2) / (y2 - y1)) ** 2 <= 1
 
 
 @dataclass(frozen=True)

@@ -12,11 +12,12 @@ import numpy as np
 from ultrasam.errors import AnnotationError, ConfigError
 from ultrasam.evaluation import metrics
 from ultrasam.evaluation.ground_truth import TrueFrame
-from ultrasam.evaluation.protocols import CLICKS, SINGLE_PROMPTS, Protocol
+from ultrasam.evaluation.protocols import CLICKS, SINGLE_PROMPTS, Protocol, inscribed_ellipse
 from ultrasam.evaluation.results import OTHER_UPSAMPLING, Results, ScoredFrame, ScoredObject
-from ultrasam.evaluation.simulated_users import corrective_click, inscribed_ellipse, point_rule, random_pixels
+from ultrasam.masks.foreground import box_of_mask
 from ultrasam.predict import EncodedImage, Predictor
-from ultrasam.predict.postprocess import MASK_UPSAMPLINGS, box_of_mask, masks_at_image_size
+from ultrasam.predict.postprocess import MASK_UPSAMPLINGS, masks_at_image_size
+from ultrasam.prompts.users import corrective_click, point_rule
 from ultrasam.structures import ObjectPrompt, Segmentation
 
 # side to which papers on BUSI and TN3K squash images and masks before they compare them
@@ -213,16 +214,12 @@ class PromptSuite:
 
     def _add_empty(self, encoded: EncodedImage, frame: TrueFrame) -> None:
         """What a click yields where there is nothing: any mask is a false positive."""
-        height, width = frame.size_hw
+        everything = np.ones(frame.size_hw, bool)
         for name, protocol in self._protocols.items():
-            if not protocol.on_empty_frames:
+            if protocol.rule is None or not protocol.on_empty_frames:
                 continue
-            place = (
-                random_pixels(np.ones(frame.size_hw, bool), 1, self._generator(name, frame, 0))[0]
-                if name == 'random'
-                else ((width - 1) / 2, (height - 1) / 2)
-            )
-            answer = self._predictor.decode(encoded, ObjectPrompt(points_xy=[place]))
+            prompt = protocol.rule(everything, self._generator(name, frame, 0))
+            answer = self._predictor.decode(encoded, prompt)
             columns = self.results.empty_frames.setdefault(name, {})
             for key, value in (
                 ('area_share', float(answer.masks[0].mean())),

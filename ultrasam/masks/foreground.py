@@ -1,4 +1,4 @@
-"""Positions in the foreground of a mask, found without listing all of its pixels."""
+"""Positions in the foreground of a mask, found without listing all of its pixels, and its box."""
 
 from __future__ import annotations
 
@@ -43,8 +43,12 @@ def foreground_pixel(mask: Rows, row_counts: np.ndarray, uniform: float) -> tupl
         >>> foreground_pixel(mask, foreground_row_counts(mask), 0.9)
         (2, 1)
     """
+    return ranked_foreground_pixel(mask, row_counts, int(uniform * int(row_counts.sum())))
+
+
+def ranked_foreground_pixel(mask: Rows, row_counts: np.ndarray, rank: int) -> tuple[int, int]:
+    """Return the foreground pixel (x, y) of a rank, from 0 in row-major order; see :func:`foreground_pixel`."""
     ends = np.cumsum(row_counts)
-    rank = int(uniform * int(ends[-1]))
     y = int(np.searchsorted(ends, rank, side='right'))
     columns = np.flatnonzero(mask[y])
     return int(columns[rank - int(ends[y]) + int(row_counts[y])]), y
@@ -53,7 +57,11 @@ def foreground_pixel(mask: Rows, row_counts: np.ndarray, uniform: float) -> tupl
 def foreground_centre(mask: np.ndarray, row_counts: np.ndarray) -> np.ndarray:
     """Mean position (2,), float64, xy, of the foreground pixels."""
     filled = np.flatnonzero(row_counts)
-    column_counts = _counts_along(mask[filled[0] : filled[-1] + 1], 0)
+    return centre_of_counts(_counts_along(mask[filled[0] : filled[-1] + 1], 0), row_counts)
+
+
+def centre_of_counts(column_counts: np.ndarray, row_counts: np.ndarray) -> np.ndarray:
+    """Return the mean position (2,), float64, xy, of foreground that is counted by columns (W,) and rows (H,)."""
     sums = [(np.arange(counts.size) * counts).sum() for counts in (column_counts, row_counts)]
     return np.array(sums, np.float64) / row_counts.sum()
 
@@ -65,3 +73,11 @@ def nearest_foreground(mask: np.ndarray, point: np.ndarray) -> np.ndarray:
         return point
     pixels = np.argwhere(mask)[:, ::-1]
     return pixels[np.square(pixels - point).sum(1).argmin()].astype(np.float64)
+
+
+def box_of_mask(mask: np.ndarray) -> np.ndarray:
+    """Return the tight box (4,), float64, xyxy pixels, right and bottom exclusive; zeros for an empty mask (H, W)."""
+    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    if not rows.size:
+        return np.zeros(4)
+    return np.array([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1], np.float64)

@@ -22,7 +22,7 @@ from ultrasam.errors import ConfigError
 from ultrasam.models.mask_decoder import MULTI_MASK, SINGLE_MASK, Decoded
 from ultrasam.models.names import PublishedNames
 from ultrasam.models.postprocess import ImageGeometry, boxes_of_masks
-from ultrasam.structures.prompts import PromptBatch
+from ultrasam.structures.prompt_batch import PromptBatch
 
 POINT_REFINEMENTS = ('predicted_box', 'keep')
 MASK_CHOICES = ('best_candidate', 'segment_anything', 'single')

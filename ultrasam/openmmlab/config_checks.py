@@ -223,6 +223,8 @@ def _arguments(built_by: Any) -> set[str] | None:
     if built_by is None:
         return None
     chain: Sequence[Any] = built_by.__mro__ if inspect.isclass(built_by) else (built_by,)
+    # a class may name another that takes its keywords
+    chain = (chain[0], *([built_by.keywords_of] if hasattr(built_by, 'keywords_of') else []), *chain[1:])
     names: set[str] = set()
     for one in chain:
         if inspect.isclass(one) and '__init__' not in vars(one):

@@ -68,11 +68,3 @@ def _sources(count: int, resized: int) -> np.ndarray:
     weight = np.minimum(position - first.astype(np.float32), np.float32(1))
     second = np.where(weight > 0, np.minimum(first + 1, count - 1), first)
     return np.stack([np.where(weight < 1, first, second), second])
-
-
-def box_of_mask(mask: np.ndarray) -> np.ndarray:
-    """Return the tight box (4,), float64, xyxy pixels, right and bottom exclusive; zeros for an empty mask (H, W)."""
-    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-    if not rows.size:
-        return np.zeros(4)
-    return np.array([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1], np.float64)

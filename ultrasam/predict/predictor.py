@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 
 from ultrasam.errors import ConfigError, InputError, PromptError
+from ultrasam.masks.foreground import box_of_mask
 from ultrasam.predict.embedding_cache import EmbeddingCache
 from ultrasam.predict.engines import open_engine
 from ultrasam.predict.engines.base import MASKS_PER_PASS, Decoded, Engine
 from ultrasam.predict.geometry import ImageGeometry
-from ultrasam.predict.postprocess import MASK_UPSAMPLINGS, box_of_mask, masks_at_image_size
+from ultrasam.predict.postprocess import MASK_UPSAMPLINGS, masks_at_image_size
 from ultrasam.predict.prompts import BOX_LABELS, NetworkPrompt, network_prompt
 from ultrasam.structures.frames import Frame, ObjectPrompt, Segmentation
 

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from ultrasam.errors import PromptError
+from ultrasam.masks.foreground import box_of_mask
 from ultrasam.predict.geometry import ImageGeometry
-from ultrasam.predict.postprocess import box_of_mask
 from ultrasam.structures.frames import ObjectPrompt
 
 # labels of segment-anything: 0 and 1 are clicks, 2 and 3 the corners of a box, -1 stands for no place

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from ultrasam.predict.postprocess import box_of_mask
+from ultrasam.masks.foreground import box_of_mask
 from ultrasam.predict.predictor import EncodedImage, Predictor
 from ultrasam.structures.frames import ObjectPrompt, Segmentation
 

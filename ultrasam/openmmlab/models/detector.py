@@ -19,7 +19,8 @@ from ultrasam.models.ultrasam import Answer, UltraSam
 from ultrasam.openmmlab.agreement import StepAgreement, step_agreement
 from ultrasam.openmmlab.models.heads import mask_targets
 from ultrasam.openmmlab.models.procedures import TrainingProcedure, TrainingStep
-from ultrasam.structures.prompts import PromptBatch, TokenisedPrompts
+from ultrasam.structures.prompt_batch import PromptBatch
+from ultrasam.structures.prompts import TokenisedPrompts
 
 
 @MODELS.register_module(name='UltraSam')

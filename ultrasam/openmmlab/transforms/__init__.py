@@ -1,11 +1,12 @@
 """Pipeline steps: loading of instance annotations, simulated prompts, packing."""
 
-from ultrasam.openmmlab.transforms.cropped_masks import CroppedMask, CroppedMasks
+from ultrasam.masks.cropped import CroppedMask
+from ultrasam.openmmlab.transforms.cropped_masks import CroppedMasks
 from ultrasam.openmmlab.transforms.loading import LoadCachedImage, LoadFrame, LoadInstanceAnnotations
 from ultrasam.openmmlab.transforms.packing import PackPromptedInputs
-from ultrasam.openmmlab.transforms.prompts import PromptDraw, PromptRecipe, apply_draw, draw_prompt
 from ultrasam.openmmlab.transforms.resizing import ContiguousRandomFlip, SquareSplineResize
 from ultrasam.openmmlab.transforms.sampling import SamplePrompts
+from ultrasam.prompts.recipe import PromptDraw, PromptRecipe, apply_draw, draw_prompt
 
 __all__ = [
     'ContiguousRandomFlip',

@@ -18,8 +18,9 @@ from mmengine.fileio import get
 from ultrasam.coco.image_sizes import SIZE_ADVICE, size_fault
 from ultrasam.errors import AnnotationError
 from ultrasam.io.readers.image import read_image
+from ultrasam.masks.cropped import CroppedMask
 from ultrasam.masks.segmentation import MaskFault, decode_segmentation, find_fault, runs_of_rle
-from ultrasam.openmmlab.transforms.cropped_masks import CroppedMask, CroppedMasks
+from ultrasam.openmmlab.transforms.cropped_masks import CroppedMasks
 from ultrasam.openmmlab.transforms.pixel_cache import PixelCache, one_channel
 
 

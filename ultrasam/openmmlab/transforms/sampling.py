@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any, ClassVar
 
 import numpy as np
 from mmcv.transforms.base import BaseTransform
 from mmdet.registry import TRANSFORMS
 
 from ultrasam.errors import ConfigError
-from ultrasam.openmmlab.transforms.cropped_masks import CroppedMask, cropped
-from ultrasam.openmmlab.transforms.prompts import PromptRecipe, apply_draw, draw_prompt
+from ultrasam.masks.cropped import CroppedMask
+from ultrasam.openmmlab.transforms.cropped_masks import cropped
+from ultrasam.prompts.recipe import PromptRecipe, apply_draw, draw_prompt
 
 _INSTANCE_FIELDS = ('gt_bboxes', 'gt_bboxes_labels', 'gt_masks', 'gt_ignore_flags')
 
@@ -40,38 +43,41 @@ class SamplePrompts(BaseTransform):
     an instance, in pixels of the padded network input.
 
     Args:
-        prompt_probabilities: see :class:`PromptRecipe`, as are the others.
+        prompt_probabilities: ``probabilities`` of :class:`PromptRecipe`.
         max_instances: most instances of an image to train on, drawn anew each
             time, which bounds the memory of a step; None takes all.
+        **recipe: other options of :class:`PromptRecipe`.
 
     Raises:
         ConfigError: an argument without meaning, or a pipeline that does not
             provide the required keys.
     """
 
+    # read by the check of configs
+    keywords_of: ClassVar[type] = PromptRecipe
+
     def __init__(
         self,
         *,
         prompt_probabilities: Mapping[str, float],
-        point: str = 'random',
-        num_points: int | tuple[int, int] = 1,
-        box_jitter: float = 0.0,
-        stage: str = 'train',
         max_instances: int | None = None,
+        **recipe: Any,
     ) -> None:
+        known = [field.name for field in fields(PromptRecipe)][1:]
+        unknown = sorted(set(recipe) - set(known))
+        if unknown:
+            raise ConfigError(
+                f'SamplePrompts takes no {", ".join(unknown)}: choose from prompt_probabilities, max_instances, '
+                f'{", ".join(known)}'
+            )
+        self.recipe = PromptRecipe(probabilities=dict(prompt_probabilities), **recipe)
+        stage = self.recipe.stage
         if max_instances is not None and (max_instances < 1 or stage != 'train'):
             raise ConfigError(
                 f'SamplePrompts(max_instances={max_instances}, stage={stage!r}): give at least 1, and only to '
                 'train: in a test every instance is answered'
             )
         self.max_instances = max_instances
-        self.recipe = PromptRecipe(
-            probabilities=dict(prompt_probabilities),
-            point=point,
-            num_points=num_points,
-            box_jitter=box_jitter,
-            stage=stage,
-        )
 
     def transform(self, results: dict) -> dict:
         """Add ``prompts`` to the results of one image."""

@@ -25,12 +25,12 @@ from ultrasam.models.mask_decoder import Decoded
 from ultrasam.models.prompt_encoder import ellipse_logits
 from ultrasam.models.two_way_transformer import Attention, SamTwoWayTransformer
 from ultrasam.models.ultrasam import Answer, UltraSam, joined
+from ultrasam.structures.prompt_batch import PromptBatch
 from ultrasam.structures.prompts import (
     BOX_BOTTOM_RIGHT,
     BOX_TOP_LEFT,
     NO_MASK,
     NUM_OUTPUT_TOKENS,
-    PromptBatch,
 )
 
 # images of instances that are decoded together, 4 MB each and some copies, stay in the last cache

@@ -21,7 +21,8 @@ from ultrasam.models.ultrasam import UltraSam
 from ultrasam.predict.engines.absorbed_decoder import AbsorbedDecoder
 from ultrasam.predict.engines.base import Decoded, ModelInfo
 from ultrasam.predict.engines.classes import names_or_numbers, packed, unpacked
-from ultrasam.structures.prompts import NOT_A_POINT, PromptBatch
+from ultrasam.structures.prompt_batch import PromptBatch
+from ultrasam.structures.prompts import NOT_A_POINT
 
 # Not measured: a bound on how long the first frame of a batch waits for the last.
 LARGEST_BATCH = 16

@@ -1,4 +1,4 @@
-"""Simulated prompts: a random draw that knows no image, and its exact application to an instance."""
+"""Prompts of training: a random draw that knows no image, and its exact application to an instance."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from functools import cached_property
 import numpy as np
 
 from ultrasam.errors import ConfigError
+from ultrasam.masks.cropped import CroppedMask
 from ultrasam.masks.foreground import foreground_pixel
-from ultrasam.openmmlab.transforms.cropped_masks import CroppedMask
+from ultrasam.prompts.users import moved_box
 from ultrasam.structures import Prompt
 
 PROMPT_KINDS = ('point', 'box', 'point_box')
@@ -227,8 +228,7 @@ def _box_prompt(
     exact = box * np.tile(scale, 2) + 0.5
     if not draw.corners:
         return exact
-    reach = recipe.box_jitter * np.tile(exact[2:] - exact[:2], 2)
-    sides = (exact + (2 * np.asarray(draw.corners) - 1) * reach).reshape(2, 2)
+    sides = moved_box(exact, 2 * np.asarray(draw.corners) - 1, recipe.box_jitter).reshape(2, 2)
     sides = np.sort(sides, axis=0)
     if recipe.box_jitter > PUBLISHED_BOX_JITTER:
         sides = sides.clip(0, size_hw[::-1])

@@ -7,8 +7,12 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 
-from ultrasam.masks.foreground import foreground_centre, foreground_row_counts
-from ultrasam.predict.postprocess import box_of_mask
+from ultrasam.masks.foreground import (
+    box_of_mask,
+    foreground_centre,
+    foreground_row_counts,
+    ranked_foreground_pixel,
+)
 from ultrasam.structures import ObjectPrompt
 
 PromptRule = Callable[[np.ndarray, np.random.Generator], ObjectPrompt]
@@ -22,10 +26,11 @@ def innermost_pixel(region: np.ndarray) -> tuple[float, float]:
     return float(x), float(y)
 
 
-def random_pixels(region: np.ndarray, count: int, rng: np.random.Generator) -> list[tuple[float, float]]:
+def random_pixels(region: np.ndarray, count: int, rng: np.random.Generator) -> list[tuple[int, int]]:
     """Pixels (x, y) of a region, each as likely as any other."""
-    pixels = np.argwhere(region)[:, ::-1]
-    return [(float(x), float(y)) for x, y in pixels[rng.integers(len(pixels), size=count)]]
+    rows = foreground_row_counts(region)
+    ranks = rng.integers(rows.sum(), size=count).tolist()
+    return [ranked_foreground_pixel(region, rows, rank) for rank in ranks]
 
 
 def corrective_click(mask: np.ndarray, truth: np.ndarray) -> tuple[tuple[float, float], int] | None:
@@ -43,17 +48,14 @@ def corrective_click(mask: np.ndarray, truth: np.ndarray) -> tuple[tuple[float, 
     return (x, y), int(truth[int(y), int(x)])
 
 
-def inscribed_ellipse(box: np.ndarray, size_hw: tuple[int, int]) -> np.ndarray:
-    """The ellipse that touches the sides of a box, (H, W), bool: what a box tells without any model."""
-    x1, y1, x2, y2 = box
-    ys, xs = np.mgrid[: size_hw[0], : size_hw[1]] + 0.5
-    return ((2 * xs - x1 - x2) / (x2 - x1)) ** 2 + ((2 * ys - y1 - y2) / (y2 - y1)) ** 2 <= 1
+def moved_box(box: np.ndarray, shifts: np.ndarray, reach: float = 1.0) -> np.ndarray:
+    """Return a box (4,), xyxy, whose sides moved by ``shifts`` (4,) times ``reach`` times its width or height."""
+    return box + shifts * (reach * np.tile(box[2:] - box[:2], 2))
 
 
 def jittered_box(box: np.ndarray, share: float, rng: np.random.Generator) -> np.ndarray:
     """A box whose sides each moved by up to ``share`` of its size."""
-    size = np.tile(box[2:] - box[:2], 2)
-    return box + rng.uniform(-share, share, 4) * size
+    return moved_box(box, rng.uniform(-share, share, 4))
 
 
 def centre_rule(truth: np.ndarray, rng: np.random.Generator) -> ObjectPrompt:

@@ -7,48 +7,48 @@ import pytest
 
 from tests.evaluation.shapes import square
 from ultrasam.errors import ConfigError
-from ultrasam.evaluation import simulated_users
-from ultrasam.evaluation.protocols import PROTOCOLS, SINGLE_PROMPTS, choose_protocols
-from ultrasam.predict.postprocess import box_of_mask
+from ultrasam.evaluation.protocols import PROTOCOLS, SINGLE_PROMPTS, choose_protocols, inscribed_ellipse
+from ultrasam.masks.foreground import box_of_mask
+from ultrasam.prompts import users
 
 
 def test_box_and_innermost_pixel():
     mask = square(10, 20, 21)
     assert box_of_mask(mask).tolist() == [20, 10, 41, 31]
-    assert simulated_users.innermost_pixel(mask) == (30, 20)
+    assert users.innermost_pixel(mask) == (30, 20)
 
 
 def test_a_correction_goes_to_the_largest_error():
     truth = square(10, 20, 30)
     missed = truth & ~square(10, 20, 9)
-    click, label = simulated_users.corrective_click(missed, truth)
+    click, label = users.corrective_click(missed, truth)
     assert label == 1
     assert square(10, 20, 9)[int(click[1]), int(click[0])]
     too_much = missed | square(0, 60, 12)
-    click, label = simulated_users.corrective_click(too_much, truth)
+    click, label = users.corrective_click(too_much, truth)
     assert label == 0
     assert square(0, 60, 12)[int(click[1]), int(click[0])]
-    assert simulated_users.corrective_click(truth, truth) is None
+    assert users.corrective_click(truth, truth) is None
 
 
 def test_an_ellipse_fills_pi_quarters_of_its_box():
-    ellipse = simulated_users.inscribed_ellipse(np.array([5.0, 10, 65, 50]), (60, 80))
+    ellipse = inscribed_ellipse(np.array([5.0, 10, 65, 50]), (60, 80))
     assert ellipse.sum() == pytest.approx(np.pi / 4 * 60 * 40, rel=0.01)
     assert box_of_mask(ellipse).tolist() == [5, 10, 65, 50]
 
 
 def test_jitter_stays_within_its_share():
     box, rng = np.array([10.0, 10, 50, 30]), np.random.default_rng(0)
-    moved = np.array([simulated_users.jittered_box(box, 0.1, rng) for _ in range(500)]) - box
+    moved = np.array([users.jittered_box(box, 0.1, rng) for _ in range(500)]) - box
     assert np.abs(moved).max(0) == pytest.approx([4, 2, 4, 2], rel=0.05)
 
 
 def test_the_centre_of_a_ring_lies_off_it_and_a_random_click_on_it():
     ring = square(10, 20, 21) & ~square(15, 25, 11)
-    centre = simulated_users.centre_rule(ring, np.random.default_rng(0)).points_xy[0]
+    centre = users.centre_rule(ring, np.random.default_rng(0)).points_xy[0]
     assert centre.tolist() == [30, 20]
     for seed in range(20):
-        x, y = simulated_users.random_rule(ring, np.random.default_rng(seed)).points_xy[0]
+        x, y = users.random_rule(ring, np.random.default_rng(seed)).points_xy[0]
         assert ring[int(y), int(x)]
 
 

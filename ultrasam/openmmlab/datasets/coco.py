@@ -104,6 +104,12 @@ class UltraSamCocoDataset(ReplayedSamples, CocoDataset):
         return sample
 
     @force_full_init
+    def size_hw(self, idx: int) -> tuple[int, int]:
+        """Return height and width of the image of a sample in pixels, from the index alone."""
+        height, width = self._records.index.sides_hw[self._numbers[idx]].tolist()
+        return height, width
+
+    @force_full_init
     def load_data_list(self) -> list[dict[str, Any]]:
         """All samples at once, in memory."""
         return [self.get_data_info(idx) for idx in range(len(self))]

@@ -96,19 +96,41 @@ class ResumedBatches:
         return islice(super().__iter__(), self.first_batch, None)  # type: ignore[misc]
 
 
+class _BatchesByShape(AspectRatioBatchSampler):
+    """mmdet's sampler, which asks the data set for the size of an image where that can tell it without its record."""
+
+    def __iter__(self) -> Iterator[list[int]]:
+        size_of = getattr(self.sampler.dataset, 'size_hw', self._size_in_record)
+        buckets: tuple[list[int], list[int]] = ([], [])
+        for index in self.sampler:
+            height, width = size_of(index)
+            bucket = buckets[width >= height]
+            bucket.append(index)
+            if len(bucket) == self.batch_size:
+                yield bucket[:]
+                bucket.clear()
+        rest = buckets[0] + buckets[1]
+        while len(rest) > self.batch_size:
+            yield rest[: self.batch_size]
+            rest = rest[self.batch_size :]
+        if rest and not self.drop_last:
+            yield rest
+
+    def _size_in_record(self, index: int) -> tuple[int, int]:
+        info = self.sampler.dataset.get_data_info(index)
+        return info['height'], info['width']
+
+
 @DATA_SAMPLERS.register_module()
-class ReplayableBatchSampler(ResumedBatches, AspectRatioBatchSampler):
+class ReplayableBatchSampler(ResumedBatches, _BatchesByShape):
     """Batches of wide or of tall images, as mmdet's, which can begin at any batch without loading those before.
+
+    A data set with a method ``size_hw(index)`` is not asked for records, so that a resumed run skips batches at once.
 
     Args:
         *args: as for ``AspectRatioBatchSampler``.
         **kwargs: as for ``AspectRatioBatchSampler``.
     """
-
-    def __iter__(self) -> Iterator[list[int]]:
-        """Batches from ``first_batch`` on."""
-        self._aspect_ratio_buckets: list[list[int]] = [[], []]
-        return super().__iter__()
 
 
 @contextmanager

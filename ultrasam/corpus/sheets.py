@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from ultrasam.atomic import publish_file, publish_folder
-from ultrasam.corpus.classification.files import TABLE
 from ultrasam.coco.files import read_coco
+from ultrasam.corpus.classification.files import TABLE
 from ultrasam.corpus.layout import DatasetFolder, Track, open_corpus, untracked
 from ultrasam.corpus.statistics import coco_parts
 from ultrasam.errors import AnnotationError, ConfigError, InputError

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from ultrasam.coco.files import read_coco
 from ultrasam.corpus.errors import IntegrityError
 from ultrasam.corpus.spec import DatasetSpec
-
-_SECTIONS = ('images', 'annotations', 'categories')
+from ultrasam.errors import AnnotationError
+from ultrasam.masks.mask_checks import MaskChecks
 
 
 def number_frames(spec: DatasetSpec, records: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -117,38 +119,21 @@ def check_coco(path: Path, images: Path) -> dict[str, int]:
     Raises:
         IntegrityError: it is damaged, ids are not unique, a mask is not of its image, or an image is missing.
     """
-    from ultrasam.masks.mask_checks import MaskChecks
-
-    content = _sections(path)
-    sizes = {}
-    for image in content['images']:
-        if image['id'] in sizes or not (images / Path(image['file_name']).name).is_file():
-            raise IntegrityError(f'{path}: image {image["file_name"]!r} is missing, or its id is not unique')
-        sizes[image['id']] = (image['height'], image['width'])
-    categories = {category['id'] for category in content['categories']}
-    checks = MaskChecks(sizes, set())
-    seen: set[int] = set()
-    for annotation in content['annotations']:
-        id_ = annotation['id']
-        if id_ in seen or annotation['image_id'] not in sizes or annotation['category_id'] not in categories:
-            raise IntegrityError(
-                f'{path}: annotation {id_}: an id that is not unique, or of nothing in the file'
-            )
-        seen.add(id_)
-        _refuse(path, checks.add(annotation))
-    _refuse(path, checks.finish())
-    subjects = {image['subject'] for image in content['images']}
-    return {'images': len(sizes), 'annotations': len(seen), 'subjects': len(subjects)}
-
-
-def _refuse(path: Path, faults: Iterable[tuple[Any, str]]) -> None:
-    for id_, fault in faults:
-        raise IntegrityError(f'{path}: annotation {id_}: {fault}')
-
-
-def _sections(path: Path) -> dict[str, Any]:
     try:
-        content: dict[str, Any] = json.loads(path.read_text(encoding='utf-8'))
-        return {section: content[section] for section in _SECTIONS}
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise IntegrityError(f'{path}: damaged ({error}). Convert the data set again') from error
+        content = read_coco(path, allow_empty=True)
+    except AnnotationError as error:
+        raise IntegrityError(f'{error}. Convert the data set again') from error
+    faults = [f'{note}, not as we write them' for note in content.notes]
+    sizes = {image['id']: (image['height'], image['width']) for image in content.images}
+    faults += [
+        f'{path}: image {image["file_name"]!r} is missing'
+        for image in content.images
+        if not (images / Path(image['file_name']).name).is_file()
+    ]
+    checks = MaskChecks(sizes, set())
+    found = itertools.chain(*map(checks.add, content.annotations), checks.finish())
+    faults += [f'{path}: annotation {id_}: {fault}' for id_, fault in found]
+    if faults:
+        raise IntegrityError(faults[0])
+    subjects = {image['subject'] for image in content.images}
+    return {'images': len(sizes), 'annotations': len(content.annotations), 'subjects': len(subjects)}

@@ -23,11 +23,11 @@ def test_range_is_that_of_all_values_and_measured_once() -> None:
 
     def all_values() -> list[np.ndarray]:
         calls.append(1)
-        return [np.array([0, 10]), np.array([20, 100])]
+        return [np.array([0, 10]), np.array([200, 1000])]
 
     scale = IntensityScale(Path('x'), window=None, all_values=all_values)
-    assert scale(np.array([0, 20])).tolist() == [0, 51]
-    assert scale(np.array([100])).tolist() == [255]
+    assert scale(np.array([0, 200])).tolist() == [0, 51]
+    assert scale(np.array([1000])).tolist() == [255]
     assert len(calls) == 1
 
 
@@ -46,3 +46,21 @@ def test_values_that_are_not_finite_need_a_window(odd: float) -> None:
 def test_large_integers_keep_their_order() -> None:
     values = np.array([2**31, 2**31 + 1, 2**32 - 1], np.uint32)
     assert spread(values, 2.0**31, 2.0**32 - 1).tolist() == [0, 0, 255]
+
+
+@pytest.mark.parametrize('dtype', ['u2', 'i2', 'i4', 'f4', 'f8'])
+def test_bytes_in_a_wider_type_stay_as_they_are(dtype: str) -> None:
+    values = np.array([[7, 200], [30, 90]], dtype)
+
+    def scale(*frames: np.ndarray, **options: bool) -> IntensityScale:
+        return IntensityScale(Path('a.nii'), window=None, all_values=lambda: frames, **options)
+
+    assert scale(values)(values).tolist() == values.tolist()
+    # one frame that is no such frame, or a file that states its bits
+    for others in ({'frames': (values, values + 100)}, {'frames': (values,), 'states_bits': True}):
+        frames = others.pop('frames')
+        assert scale(*frames, **others)(values).min() == 0
+    if dtype != 'u2':
+        assert scale(values - 8)(values - 8).max() == 255
+    if dtype.startswith('f'):
+        assert scale(values / 2)(values / 2).max() == 255

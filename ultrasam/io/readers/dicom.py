@@ -66,7 +66,7 @@ class DicomSource(FrameSource):
         self._pydicom = optional_module('pydicom', extra='dicom', path=path)
         self._pixels = optional_module('pydicom.pixels', extra='dicom', path=path)
         self._has_own_window = window is not None
-        self._scale = IntensityScale(path, window=window, all_values=self._all_values)
+        self._scale = IntensityScale(path, window=window, all_values=self._all_values, states_bits=True)
         with _private(path, 'damaged, or not a DICOM file', _REMEDY):
             self._header = self._read_header()
         if 'PixelData' not in self._header:

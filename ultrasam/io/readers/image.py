@@ -222,7 +222,7 @@ def _refuse_tiff(path: Path) -> None:
             file.seek(tags.next)
             with warnings.catch_warnings():
                 # Pillow warns of a directory that is cut, and gives what is left of it
-                warnings.simplefilter('error')
+                warnings.filterwarnings('error', module='PIL')
                 tags.load(file)
             bits = max(tags.get(_TIFF_BITS, (1,)))
             samples = int(tags.get(_TIFF_SAMPLES, 1))

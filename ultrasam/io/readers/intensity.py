@@ -2,7 +2,8 @@
 
 1. A window, if one is given: its lowest value becomes 0, its highest 255,
    values between are spread evenly, values outside are cut off.
-2. Without one, 8-bit values stay as they are.
+2. Without one, 8-bit values stay as they are, also if a wider type holds them: whole numbers from 0 to 255
+   throughout the file. (A DICOM file states how many bits it uses; what it says counts there.)
 3. All else is spread from the smallest to the largest value of the whole file
    (all frames or slices alike, so that they can be compared). A file with a
    single value becomes black.
@@ -18,6 +19,8 @@ import numpy as np
 
 from ultrasam.errors import InputError
 
+_BYTE = 255
+
 
 class IntensityScale:
     """Turns values of one file into 8 bits.
@@ -25,7 +28,8 @@ class IntensityScale:
     Args:
         path: the file, for messages.
         window: lowest and highest value to show, or None.
-        all_values: gives the values of every frame; called at most once, and only where rule 3 applies.
+        all_values: gives the values of every frame; called at most once, and only for a wider type than 8 bits.
+        states_bits: the file states how many bits it uses, so that a wider type is no accident.
 
     Raises:
         InputError: a window that is not an interval.
@@ -37,12 +41,14 @@ class IntensityScale:
         *,
         window: tuple[float, float] | None,
         all_values: Callable[[], Iterable[np.ndarray]],
+        states_bits: bool = False,
     ) -> None:
         if window is not None and not (all(map(math.isfinite, window)) and window[0] < window[1]):
             raise InputError(f'{path}: a window from {window[0]} to {window[1]}. Give the lowest value first')
         self._path = path
         self._window = window
         self._all_values = all_values
+        self._states_bits = states_bits
         self._range: tuple[float, float] | None = None
 
     def __call__(self, values: np.ndarray) -> np.ndarray:
@@ -78,6 +84,7 @@ class IntensityScale:
 
     def _measure(self) -> tuple[float, float]:
         lowest, highest = math.inf, -math.inf
+        are_bytes = not self._states_bits
         for values in self._all_values():
             low, high = float(values.min()), float(values.max())
             if not (math.isfinite(low) and math.isfinite(high)):
@@ -86,7 +93,8 @@ class IntensityScale:
                     'Give a window (--window LOWEST HIGHEST), under which NaN becomes black'
                 )
             lowest, highest = min(lowest, low), max(highest, high)
-        return lowest, highest
+            are_bytes = are_bytes and low >= 0 and high <= _BYTE and bool((values == np.rint(values)).all())
+        return (0, _BYTE) if are_bytes else (lowest, highest)
 
 
 def spread(values: np.ndarray, lowest: float, highest: float) -> np.ndarray:

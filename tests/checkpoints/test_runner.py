@@ -32,6 +32,8 @@ from ultrasam.openmmlab.model_cards import check_note, note_of_model
 from .conftest import RunnerFactory, TinyModel
 from .test_unsafe_files import Calls
 
+LAST = ('last.pth', 'last.pth.sha256', 'last_checkpoint')
+
 
 def saved(tmp_path: Path, content: Any) -> str:
     path = tmp_path / 'weights.pth'
@@ -284,7 +286,7 @@ def test_older_checkpoints_go_after_the_new_one_is_there(
     monkeypatch.setattr(VerifiedBackend, 'put', count)
     make_runner(iterations=3, **verified(max_keep_ckpts=1)).train()
     assert counts == [1, 2, 2]
-    assert files(tmp_path / 'run') == ['iter_3.pth', 'iter_3.pth.sha256', 'last_checkpoint']
+    assert files(tmp_path / 'run') == ['iter_3.pth', 'iter_3.pth.sha256', *LAST]
     assert (tmp_path / 'run' / 'last_checkpoint').read_text() == str(tmp_path / 'run' / 'iter_3.pth')
 
 
@@ -301,7 +303,7 @@ def test_a_save_that_fails_leaves_the_previous_checkpoint(
     with pytest.raises(OutputError, match='No space left'):
         runner.train()
     monkeypatch.undo()
-    assert files(tmp_path / 'run') == ['iter_1.pth', 'iter_1.pth.sha256', 'last_checkpoint']
+    assert files(tmp_path / 'run') == ['iter_1.pth', 'iter_1.pth.sha256', *LAST]
     assert_plain(tmp_path / 'run' / 'iter_1.pth')
 
 
@@ -332,7 +334,7 @@ def test_diverged_weights_are_not_saved(make_runner: RunnerFactory, tmp_path: Pa
     runner.register_hook(Diverges())
     with pytest.raises(CheckpointError, match=r'iteration 2, not saved: 1 of \d+ tensors hold NaN'):
         runner.train()
-    assert files(tmp_path / 'run') == ['iter_1.pth', 'iter_1.pth.sha256', 'last_checkpoint']
+    assert files(tmp_path / 'run') == ['iter_1.pth', 'iter_1.pth.sha256', *LAST]
 
 
 def test_only_local_files_are_written() -> None:

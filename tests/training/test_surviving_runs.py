@@ -108,7 +108,11 @@ def test_bad_steps_in_a_row_end_the_run_before_a_checkpoint(tmp_path: Path):
     with pytest.raises(TrainingError, match=r'5 of 10 steps .* 5 of them in a row.*saw frame_') as end:
         make_runner(tmp_path / 'run', Record(), model=RandomModel(tuple(range(5, 12)))).train()
     assert 'lower the learning rate' in str(end.value)
-    assert sorted(path.name for path in (tmp_path / 'run').glob('*.pth')) == ['iter_4.pth', 'iter_8.pth']
+    assert sorted(path.name for path in (tmp_path / 'run').glob('*.pth')) == [
+        'iter_4.pth',
+        'iter_8.pth',
+        'last.pth',
+    ]
 
 
 def test_too_many_bad_steps_end_the_run(tmp_path: Path):

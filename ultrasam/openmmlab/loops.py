@@ -86,6 +86,8 @@ class SurvivingTrainLoop(IterBasedTrainLoop):
                     self._stop(stop)
                 self._decide_current_val_interval()
                 self._validate(stop)
+            if self.stop_training:
+                self._save()
             runner.call_hook('after_train_epoch')
             runner.call_hook('after_train')
         return runner.model
@@ -184,14 +186,18 @@ class SurvivingTrainLoop(IterBasedTrainLoop):
         except StopRequested:
             self._stop(stop)
 
-    def _stop(self, stop: StopSignals) -> None:
-        """Save and end, after a step."""
+    def _save(self) -> None:
+        """Save the step that has just ended."""
         for hook in self.runner.hooks:
             if isinstance(hook, VerifiedCheckpointHook):
                 # hooks count from the step under way, which has ended
                 self._iter -= 1
                 hook.save_now(self.runner)
                 self._iter += 1
+
+    def _stop(self, stop: StopSignals) -> None:
+        """Save and end, after a step."""
+        self._save()
         self.runner.logger.warning(
             f'stopped by a signal after step {self._iter}; --resume goes on from there'
         )

@@ -1,10 +1,8 @@
 """Importing this module registers every class of this package with mmdet and mmpretrain, and changes nothing else."""
 
-import contextlib
-import io
+from ultrasam.openmmlab.quiet_imports import quiet_imports
 
-# both print a line about a package that nobody needs
-with contextlib.redirect_stdout(io.StringIO()):
+with quiet_imports():
     import mmdet.datasets  # noqa: F401
     import mmpretrain.datasets  # noqa: F401
 

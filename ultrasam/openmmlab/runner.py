@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import functools
 import logging
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
 from mmengine.config import Config
+from mmengine.optim import OptimWrapper
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
+from torch import nn
 
 from ultrasam.openmmlab.checkpoints.loader import safe_loading
 
@@ -21,6 +24,30 @@ def _safely(method: Callable[..., Any]) -> Callable[..., Any]:
             return method(self, *args, **kwargs)
 
     return run
+
+
+def _is_no_parameter_option(record: logging.LogRecord) -> bool:
+    """Tell whether a message is none of the lines, one a parameter, of MMEngine's constructor of optimizers."""
+    message = record.getMessage()
+    return (
+        not message.startswith('paramwise_options -- ')
+        and ' is skipped since its requires_grad=' not in message
+    )
+
+
+def describe_trained(model: nn.Module, wrapper: OptimWrapper) -> str:
+    """Return a line that says how many parameters are trained, and with which learning rates and weight decays."""
+    groups: Counter[tuple[float, float]] = Counter()
+    for group in wrapper.param_groups:
+        count = sum(parameter.numel() for parameter in group['params'] if parameter.requires_grad)
+        groups[group['lr'], group.get('weight_decay', 0.0)] += count
+    total = sum(parameter.numel() for parameter in model.parameters())
+    listed = '; '.join(
+        f'{count:,} with lr {rate:g}, weight decay {decay:g}'
+        for (rate, decay), count in sorted(groups.items(), reverse=True)
+        if count
+    )
+    return f'{groups.total():,} of {total:,} parameters are trained: {listed}'
 
 
 @RUNNERS.register_module()
@@ -36,6 +63,17 @@ class UltraSamRunner(Runner):
         library = logging.getLogger('ultrasam')
         library.setLevel(logging.INFO)
         library.handlers = list(self.logger.handlers)
+
+    def build_optim_wrapper(self, optim_wrapper: Any) -> Any:
+        """Return the optimizer wrapper of a config; the log gets one line for it, not one a parameter."""
+        self.logger.addFilter(_is_no_parameter_option)
+        try:
+            built = super().build_optim_wrapper(optim_wrapper)
+        finally:
+            self.logger.removeFilter(_is_no_parameter_option)
+        if isinstance(built, OptimWrapper):
+            self.logger.info(describe_trained(self.model, built))
+        return built
 
     train = _safely(Runner.train)
     val = _safely(Runner.val)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,9 @@ from ultrasam.openmmlab.checkpoints.training_state import make_plain, restore
 from ultrasam.openmmlab.model_cards import check_note, note_of_model
 
 _BACKEND = 'ultrasam'
+
+LAST = 'last.pth'
+"""Name that the newest checkpoint of a run has besides its own."""
 
 
 @HOOKS.register_module()
@@ -122,6 +126,14 @@ class VerifiedBackend(LocalBackend):
         remove_checkpoint(filepath)
 
 
+def _link_or_copy(source: str, target: Path) -> None:
+    """Give a file a second name; where the file system cannot, or is another one, copy it."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
+
+
 register_backend(_BACKEND, VerifiedBackend, force=True)
 
 
@@ -150,6 +162,7 @@ class VerifiedCheckpointHook(CheckpointHook):
     Takes the options of MMEngine's ``CheckpointHook``, writes local files, and differs in this:
 
     - A checkpoint appears whole, with its sha256 beside it; older ones are removed only after that.
+    - The newest one is also there as ``last.pth``, whole and with its sha256 at every moment.
     - It holds plain data: ``torch.load(weights_only=True)`` opens it, log history included.
     - Weights that are not finite are not saved; the run stops with the last good checkpoint in place.
     - It notes what names and shapes cannot tell, so that it fits no other kind of model by accident.
@@ -302,6 +315,8 @@ class VerifiedCheckpointHook(CheckpointHook):
         )
         if is_main_process():
             publish_bytes(Path(runner.work_dir) / POINTER, self.last_ckpt.encode(), overwrite=True)
+            with publish_checkpoint(Path(runner.work_dir) / LAST, overwrite=True) as path:
+                _link_or_copy(self.last_ckpt, path)
             self.file_backend.prune(keep=[self.last_ckpt, *self._best_paths()])
 
     def _save_best_checkpoint(self, runner: Runner, metrics: dict[str, Any]) -> None:

@@ -7,6 +7,8 @@ import logging
 import os
 import re
 import signal
+import subprocess
+import sys
 import warnings
 from pathlib import Path
 
@@ -122,3 +124,10 @@ def test_warnings_are_silent_during_imports_only():
         assert not caught
         compile(r"'\d'", 'ours', 'exec')
     assert len(caught) == 1
+
+
+def test_mmdet_and_mmpretrain_are_imported_silently():
+    command = [sys.executable, '-W', 'always', '-c', 'import ultrasam.openmmlab.registry']
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert 'invalid escape sequence' not in done.stderr
+    assert not done.stdout

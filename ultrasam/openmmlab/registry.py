@@ -3,8 +3,10 @@
 from ultrasam.openmmlab.quiet_imports import quiet_imports
 
 with quiet_imports():
-    import mmdet.datasets  # noqa: F401
-    import mmpretrain.datasets  # noqa: F401
+    import mmdet.datasets
+    import mmdet.models  # noqa: F401
+    import mmpretrain.datasets
+    import mmpretrain.models  # noqa: F401
 
 import ultrasam.openmmlab.datasets
 import ultrasam.openmmlab.hooks

@@ -101,14 +101,14 @@ def test_best_and_last_of_several_seeds(tmp_path: Path):
     assert json.loads(json.dumps(as_json(report), allow_nan=False))['tables'][1]['part'] == 'val'
 
 
-def test_tests_are_those_of_their_checkpoint(tmp_path: Path):
+@pytest.mark.parametrize('last', ['iter_2000.pth', 'last.pth'])
+def test_tests_are_those_of_their_checkpoint(tmp_path: Path, last: str):
     work = tmp_path / 'runs/one'
     trained(work)
     best = str(work / 'best_classification_f1_iter_1000.pth')
     write_session(tmp_path / 'tested/a', BUSBRA, test=of_images(0.66), load_from=best)
     # as seen from the folder where it was typed
-    last = 'runs/one/iter_2000.pth'
-    write_session(tmp_path / 'tested/b', BUSBRA, test=of_images(0.55), load_from=last)
+    write_session(tmp_path / 'tested/b', BUSBRA, test=of_images(0.55), load_from=f'runs/one/{last}')
     write_session(tmp_path / 'tested/c', BUSBRA, test=of_images(0.11), load_from=str(work / 'iter_1500.pth'))
     report = tabulate(read_runs([tmp_path / 'runs', tmp_path / 'tested']))
     found = cells(report)

@@ -14,6 +14,9 @@ from ultrasam.errors import CheckpointError
 POINTER = 'last_checkpoint'
 """File in the folder of a run that names its last checkpoint."""
 
+LAST = 'last.pth'
+"""Name under which the newest checkpoint of a run can always be found."""
+
 _PATTERNS = ('iter_*.pth', 'epoch_*.pth')
 _LONGEST_POINTER = 4096
 

@@ -13,6 +13,7 @@ from typing import Any
 from mmengine.config import Config
 
 from ultrasam.errors import InputError
+from ultrasam.openmmlab.checkpoints.resume import LAST
 
 PARTS = ('test', 'val')
 CHECKPOINTS = ('best', 'last')
@@ -346,5 +347,7 @@ def _work_dir_of(runs: Mapping[Path, DownstreamRun], checkpoint: PurePath) -> Pa
 def _kind(name: str, run: DownstreamRun) -> str | None:
     if name.startswith('best_'):
         return 'best'
+    if name == LAST:
+        return 'last' if run.reached is not None and run.is_finished else None
     match = re.fullmatch(r'iter_(\d+)\.pth', name)
     return 'last' if match and int(match.group(1)) == run.max_iters else None

@@ -21,7 +21,7 @@ from ultrasam.checkpoints.model_card import NOTE_KEY
 from ultrasam.checkpoints.state_dicts import check_finite, check_fit, state_dict_of, without
 from ultrasam.errors import CheckpointError, ConfigError, OutputError
 from ultrasam.hashing import file_sha256
-from ultrasam.openmmlab.checkpoints.resume import POINTER, find_resume_point
+from ultrasam.openmmlab.checkpoints.resume import LAST, POINTER, find_resume_point
 from ultrasam.openmmlab.checkpoints.run_state import (
     KEY,
     check_layout,
@@ -34,9 +34,6 @@ from ultrasam.openmmlab.checkpoints.training_state import make_plain, restore
 from ultrasam.openmmlab.model_cards import check_note, note_of_model
 
 _BACKEND = 'ultrasam'
-
-LAST = 'last.pth'
-"""Name that the newest checkpoint of a run has besides its own."""
 
 
 @HOOKS.register_module()

@@ -43,7 +43,7 @@ def ours(leaf: str, sam: torch.nn.Module) -> tuple[torch.nn.Module, list[dict]]:
     for step in steps:
         step.update({k: v for k, v in dict(scale=(SIZE, SIZE), size=SIZE).items() if k in step})
     assert [step.type for step in steps] == [
-        'LoadImageFromFile', steps[1].type, 'LoadInstanceAnnotations', 'SamplePrompts', 'PackPromptedInputs',
+        'LoadFrame', steps[1].type, 'LoadInstanceAnnotations', 'SamplePrompts', 'PackPromptedInputs',
     ]  # fmt: skip
     return model, steps
 

@@ -112,7 +112,10 @@ def read_image_classes(
         return None, ''
     names = read_class_names(folder)
     if names is None:
-        return None, f'no lists of classes: there is no annotations/{CLASSES}; convert the data set again'
+        return None, (
+            f'no lists of classes: there is no annotations/{CLASSES}; convert the data set again, or, for data of your '
+            'own, write it: the names of the classes, one a line'
+        )
     if any(f'annotations/{name}' in folder.manifest().get('files', {}) for name in LISTS.values()):
         return None, 'no lists of classes: those here are of an earlier converter; convert the data set again'
     several = all(isinstance(image['label'], list) for one in contents for image in _labelled(one))

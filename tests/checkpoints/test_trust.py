@@ -46,6 +46,8 @@ def test_only_the_bytes_that_were_named_run(
         assert load_checkpoint_file(pickled)['a'] == 1
     assert (tmp_path / 'ran').exists() and 'RUNNING CODE' in caplog.text and digest in caplog.text
     (tmp_path / 'ran').rmdir()
+    assert load_checkpoint_file(pickled, map_location='meta')['a'].is_meta
+    (tmp_path / 'ran').rmdir()
     pickled.write_bytes(pickled.read_bytes() + b' ')
     with pytest.raises(CheckpointError):
         load_checkpoint_file(pickled)

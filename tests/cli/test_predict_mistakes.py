@@ -66,6 +66,10 @@ def test_a_mistake_is_told_before_anything_heavy_is_loaded(scans: Path, tmp_path
         (['--prompts', '{tmp}/none.json'], 'none.json: cannot be read (No such file or directory)'),
         ([*POINT, '--prompts', '{tmp}/broken.json'], 'prompts on the line and in a file'),
         ([*POINT, '--device', 'gpu'], "device 'gpu': use cpu, cuda, cuda:1 (the second GPU) or mps"),
+        ([*POINT, '--config', '{tmp}/config.py', '--device', 'gpu'], "device 'gpu': use cpu, cuda, cuda:1"),
+        ([*POINT, '--config', '{tmp}/config.py', '--weights', '{tmp}/none.pth'], 'none.pth: no such file'),
+        ([*POINT, '--config', '{tmp}/config.py', '--engine', 'onnx'], 'leave out --engine onnx'),
+        ([*POINT, '--config', '{tmp}/none.py'], 'none.py: no such config'),
         ([*POINT, '--device', 'cuda:99'], "no device 'cuda:99' on this machine"),
         ([*POINT, '--weights', '{tmp}/none.pth'], 'none.pth: no such file'),
         ([*POINT, '--engine', 'onnx', '--precision', 'bf16'], 'the onnx engine has no precision bf16'),
@@ -73,6 +77,7 @@ def test_a_mistake_is_told_before_anything_heavy_is_loaded(scans: Path, tmp_path
 )
 def test_other_mistakes_exit_with_2(scans: Path, tmp_path: Path, capsys, arguments, message):
     (tmp_path / 'broken.json').write_text('{"a.png": [')
+    (tmp_path / 'config.py').write_text('')
     line = [part.format(tmp=tmp_path) for part in arguments]
     assert main(['predict', str(scans), *line, '--out', str(tmp_path / 'out')]) == 2
     assert message in capsys.readouterr().err

@@ -1,12 +1,16 @@
-"""The plain model that a card describes."""
+"""From a card, or a file, to its plain model."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
 
 from torch import Tensor
 
-from ultrasam.checkpoints.model_card import ModelCard
+from ultrasam.checkpoints.model_card import ModelCard, read_card
+from ultrasam.checkpoints.reader import load_checkpoint_file
+from ultrasam.checkpoints.state_dicts import load_strict, state_dict_of
 from ultrasam.models import (
     ClassifyingMaskDecoder,
     MaskDecoder,
@@ -17,6 +21,20 @@ from ultrasam.models import (
 )
 from ultrasam.models.preprocessing import Preprocessing
 from ultrasam.models.ultrasam import UltraSam
+
+
+class LoadedModel(NamedTuple):
+    """A checkpoint of a promptable model.
+
+    Args:
+        card: What it is.
+        weights: Its tensors under UltraSam's names, as stored.
+        model: The model with these weights, on the CPU.
+    """
+
+    card: ModelCard
+    weights: Mapping[str, Tensor]
+    model: UltraSam
 
 
 def build_model(card: ModelCard) -> UltraSam:
@@ -41,12 +59,20 @@ def build_model(card: ModelCard) -> UltraSam:
     return PromptedClassifier(mask_decoder=decoder, **options)
 
 
+def load_model(path: Path) -> LoadedModel:
+    """Read a checkpoint and build what its card says.
+
+    Raises:
+        CheckpointError: It is missing, unsafe, damaged, or not a promptable UltraSam model.
+    """
+    checkpoint = load_checkpoint_file(path)
+    weights = state_dict_of(checkpoint, path)
+    card = read_card(weights, checkpoint.get('meta'), str(path))
+    model = build_model(card)
+    load_strict(model, weights, source=str(path))
+    return LoadedModel(card, weights, model)
+
+
 def build_preprocessing(card: ModelCard) -> Preprocessing:
     """Return what prepares images for the model."""
     return Preprocessing(card.preprocessing, card.pixel_mean, card.pixel_std, card.img_size)
-
-
-def class_scores(class_logits: Tensor, activation: str) -> Tensor:
-    """Return the probabilities of class logits (M, C): float32, same shape; ``activation`` as on the card."""
-    logits = class_logits.float()
-    return logits.sigmoid() if activation == 'sigmoid' else logits.softmax(1)

@@ -149,7 +149,7 @@ def _read_pickle(file: Path, device: torch.device, *, is_zip: bool) -> Any:
         if 'Invalid magic number' not in str(error):
             raise _damaged(file, error) from error
         refused = error
-    trusted = read_if_trusted(file)
+    trusted = read_if_trusted(file, device)
     if trusted is not None:
         return trusted
     raise _refusal(file, refused) from None

@@ -54,11 +54,12 @@ def _parsed(digests: Sequence[str], source: str) -> frozenset[str]:
     return cleaned
 
 
-def read_if_trusted(file: Path) -> Any | None:
+def read_if_trusted(file: Path, device: torch.device) -> Any | None:
     """Read a pickle with torch, code and all, if its very bytes are trusted.
 
     Args:
         file: A file that the safe reader refuses.
+        device: Device of its tensors.
 
     Returns:
         Its object, or None if it is not trusted.
@@ -78,7 +79,7 @@ def read_if_trusted(file: Path) -> Any | None:
         '%s: RUNNING CODE FROM THIS FILE, because its sha256 %s is trusted by %s', file, digest, VARIABLE
     )
     try:
-        return torch.load(io.BytesIO(content), map_location='cpu', weights_only=False)
+        return torch.load(io.BytesIO(content), map_location=device, weights_only=False)
     # What a pickle runs can fail in any way.
     except Exception as error:
         raise CheckpointError(

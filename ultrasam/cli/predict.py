@@ -231,23 +231,20 @@ def run(args: argparse.Namespace) -> int:
 
 
 def check_config(args: argparse.Namespace) -> None:
-    """Check what goes with ``--config``: it is a file, and PyTorch is there, which builds its model.
+    """Check what goes with ``--config``: it is a file, PyTorch is there, which builds its model, and the rest fits it.
 
     Raises:
-        ConfigError: It is not.
+        CheckpointError: Files of weights that cannot be used together.
+        ConfigError: Anything else that does not fit.
     """
-    from ultrasam.predict.weights import find_weights, shipped_checkpoint
+    from ultrasam.predict.engines import check_engine
 
     needs_torch('building a model from a config')
     if args.engine == 'onnx':
         raise ConfigError('--config builds a model in PyTorch: leave out --engine onnx')
     if not Path(args.config).is_file():
         raise ConfigError(f'{args.config}: no such config. Check the path')
-    weights = shipped_checkpoint() if args.checkpoint is None else find_weights(args.checkpoint)
-    if not isinstance(weights, Path):
-        raise ConfigError(
-            f'{args.checkpoint}: ONNX files run as they are: leave out --config, or give the .pth'
-        )
+    check_engine(args.checkpoint, engine='torch', device=args.device, precision=args.precision)
 
 
 def open_predictor(args: argparse.Namespace) -> Predictor:

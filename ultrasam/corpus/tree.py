@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ultrasam.corpus.archive import LIMITS, ArchiveLimitError, Limits, Tally, archive_kind, unpack
+from ultrasam.corpus.archive import LIMITS, ArchiveLimitError, Limits, Tally, unpack
 from ultrasam.corpus.errors import Fault, RawFileError
 from ultrasam.corpus.patterns import compiled, natural_key
 from ultrasam.errors import InputError
@@ -121,11 +121,6 @@ def _joined(source: Path, found: RawTree, unpacked: RawTree, below: str) -> RawT
     odd = (f'{below}/{name}' for name in unpacked.odd)
     faults = (Fault(f'{below}/{fault.file}', fault.reason) for fault in unpacked.faults)
     return RawTree(found.files, (*found.odd, *odd), (*found.faults, *faults))
-
-
-def is_archive(path: Path) -> bool:
-    """Whether a file is an archive by its content."""
-    return path.is_file() and archive_kind(path) is not None
 
 
 def _digest_name(archive: Path, name: str) -> str:

@@ -11,9 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ultrasam.checkpoints import load_checkpoint_file, load_strict, state_dict_of
-from ultrasam.checkpoints.build import build_model, build_preprocessing
-from ultrasam.checkpoints.model_card import ModelCard, read_card
+from ultrasam.checkpoints.build import build_preprocessing, load_model
+from ultrasam.checkpoints.model_card import ModelCard
 from ultrasam.hashing import file_sha256
 from ultrasam.models import SamTwoWayTransformer
 from ultrasam.models.preprocessing import Preprocessing
@@ -51,11 +50,7 @@ def open_source(path: Path) -> ExportSource:
     Raises:
         CheckpointError: it is missing, unsafe, damaged, or no promptable UltraSam model.
     """
-    checkpoint = load_checkpoint_file(path)
-    state_dict = state_dict_of(checkpoint, path)
-    card = read_card(state_dict, checkpoint.get('meta'), str(path))
-    model = build_model(card)
-    load_strict(model, state_dict, source=str(path))
+    card, state_dict, model = load_model(path)
     return ExportSource(
         path=path,
         sha256=file_sha256(path),

@@ -79,3 +79,14 @@ class PromptedClassifier(UltraSam):
         """Return masks and class logits, see :meth:`UltraSam.answer`."""
         class_logits = self.mask_decoder.classify(decoded, embedding.token_mean[image_index])
         return Answer(decoded.logits, decoded.iou, class_logits)
+
+
+def class_probabilities(class_logits: Tensor, activation: str) -> Tensor:
+    """Return the probabilities of class logits (M, C): float32, same shape.
+
+    Args:
+        class_logits: The logits.
+        activation: ``'sigmoid'``, each class by itself; ``'softmax'``, classes that exclude each other.
+    """
+    logits = class_logits.float()
+    return logits.sigmoid() if activation == 'sigmoid' else logits.softmax(1)

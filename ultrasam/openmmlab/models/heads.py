@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from ultrasam.errors import CheckpointError, ConfigError
 from ultrasam.models.mask_decoder import MaskDecoder
 from ultrasam.models.postprocess import MASK_UPSAMPLINGS
-from ultrasam.models.prompted_classifier import ClassifyingMaskDecoder
+from ultrasam.models.prompted_classifier import ClassifyingMaskDecoder, class_probabilities
 
 CLASS_ACTIVATIONS = ('sigmoid', 'softmax')
 # the part that a checkpoint of prompted segmentation lacks
@@ -173,8 +173,7 @@ class SamClassificationHead(SamMaskHead, ClassifyingMaskDecoder):
             CheckpointError: As :meth:`check_trained`.
         """
         self.check_trained()
-        logits = class_logits.float()
-        return logits.sigmoid() if self.activation == 'sigmoid' else logits.softmax(1)
+        return class_probabilities(class_logits, self.activation)
 
     def class_loss(self, class_logits: Tensor, labels: Tensor, num_instances: float | None = None) -> Tensor:
         """Compute the loss of the class logits of one pass.

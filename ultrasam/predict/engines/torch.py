@@ -13,10 +13,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ultrasam.checkpoints import load_checkpoint_file, load_strict, state_dict_of
-from ultrasam.checkpoints.build import build_model, build_preprocessing, class_scores
-from ultrasam.checkpoints.model_card import read_card
+from ultrasam.checkpoints.build import build_preprocessing, load_model
 from ultrasam.errors import ConfigError
+from ultrasam.models.prompted_classifier import class_probabilities
 from ultrasam.models.ultrasam import UltraSam
 from ultrasam.predict.engines.absorbed_decoder import AbsorbedDecoder
 from ultrasam.predict.engines.base import Decoded, ModelInfo
@@ -96,11 +95,7 @@ class TorchEngine:
             CheckpointError: Weights that are unsafe, damaged, or not a promptable model.
             ConfigError: A device that is not there.
         """
-        checkpoint = load_checkpoint_file(weights)
-        state_dict = state_dict_of(checkpoint, weights)
-        card = read_card(state_dict, checkpoint.get('meta'), str(weights))
-        model = build_model(card)
-        load_strict(model, state_dict, source=str(weights))
+        card, _, model = load_model(weights)
         return cls(
             model,
             prepare=build_preprocessing(card).to(choose_device(device)),
@@ -109,7 +104,7 @@ class TorchEngine:
             device=device,
             precision=precision,
             class_names=names_or_numbers(card.class_names, card.num_classes, str(weights)),
-            scores_of=partial(class_scores, activation=card.class_activation),
+            scores_of=partial(class_probabilities, activation=card.class_activation),
         )
 
     @torch.no_grad()

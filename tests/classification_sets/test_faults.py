@@ -186,7 +186,7 @@ def test_report_says_that_the_licence_is_not_stated(
     assert leaving.value.code == 0
     out, _ = capsys.readouterr()
     assert 'TN5000: 6 images' in out and 'Licence: not stated by the release; ask its authors' in out
-    assert (tmp_path / 'out/TN5000.preview.jpg').is_file()
+    assert (tmp_path / 'out/TN5000.preview.png').is_file()
     page = (tmp_path / 'out/TN5000/README.md').read_text(encoding='utf-8')
     assert 'Licence: not stated' in page and 'whether one is in several parts cannot be told' in page
     with pytest.raises(OutputError, match='exists already'):

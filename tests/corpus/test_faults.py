@@ -412,7 +412,7 @@ def test_command_line(
     assert run(raw, out, '--jobs', '0')[0] == 2
     assert run(str(tmp_path / 'nowhere'), out)[0] == 3
     code, text = run(raw, out, '--preview', '4')
-    assert (code, (tmp_path / 'out/TINY.preview.jpg').is_file()) == (0, True), text
+    assert (code, (tmp_path / 'out/TINY.preview.png').is_file()) == (0, True), text
     assert run(raw, out)[0] == 5
     assert 'verified' in run(raw, out, '--verify')[1]
     (tmp_path / 'out/TINY/images/TINY__00000.png').write_bytes(b'')

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _INTERRUPTED = 130
 _TERMINATED = 143
-_PREVIEW = 'preview.jpg'
+_PREVIEW = 'preview.png'
 _CODES = """
 exit codes: 0 converted, 2 wrong use, 3 faults in the data (good files are kept, run again to resume),
 4 an archive or a published data set that is damaged or unsafe, 5 disk, permission or missing program,

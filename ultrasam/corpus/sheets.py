@@ -22,11 +22,11 @@ from ultrasam.io.sheets import (
     COLOURS,
     GAP,
     draw_outlines,
-    jpeg_bytes,
     tile_sheet,
     write_caption,
     write_sheets,
 )
+from ultrasam.io.writers.pictures import png_bytes
 from ultrasam.masks.segmentation import decode_segmentation, segmentation_fault
 
 _COLUMNS = 6
@@ -115,7 +115,7 @@ def write_sheet(folder: DatasetFolder, target: Path, *, count: int) -> None:
 
     Args:
         folder: Folder of the converted dataset.
-        target: JPEG file to write.
+        target: PNG file to write.
         count: Images at most.
 
     Raises:
@@ -127,7 +127,7 @@ def write_sheet(folder: DatasetFolder, target: Path, *, count: int) -> None:
     tiles = list(_tiles([listed[place] for place in evenly(len(listed), count)], faults))
     sheet = tile_sheet(tiles, columns=min(_COLUMNS, max(1, len(tiles))), tile=_TILE)
     with publish_file(target, overwrite=True) as path:
-        path.write_bytes(jpeg_bytes(sheet))
+        path.write_bytes(png_bytes(sheet))
 
 
 def list_images(folder: DatasetFolder) -> list[Shown]:

@@ -166,7 +166,7 @@ def test_a_video_says_how_long_it_claims_to_be(checkpoint: Path, tmp_path: Path,
 def test_a_decoder_that_crashes_costs_one_file(
     folder: Path, checkpoint: Path, tmp_path: Path, capsys, monkeypatch
 ):
-    reader = functools.partial(IsolatedReader, opener=faulty.OPENER)
+    reader = functools.partial(IsolatedReader, opener=faulty.open_frames)
     monkeypatch.setattr('ultrasam.io.readers.IsolatedReader', reader)
     for name in ('crash.dcm', 'good.dcm'):
         save_dicom(folder / name, np.asarray(Image.open(folder / '0.png'))[..., 0])

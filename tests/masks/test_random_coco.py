@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from pathlib import Path
 from typing import Any
@@ -115,9 +116,9 @@ def test_the_first_difference_is_that_of_the_fourth_run() -> None:
 
 
 def test_one_limit_of_pixels_for_readers_and_masks() -> None:
-    from ultrasam.io.readers import opening
+    from ultrasam.io.readers import open_frames
 
-    assert opening.MAX_PIXELS == MOST_PIXELS
+    assert inspect.signature(open_frames).parameters['max_pixels'].default == MOST_PIXELS
     height, width = 9000, 8000
     rle = coco_mask.frPyObjects(
         {'size': [height, width], 'counts': [5, 7, height * width - 12]}, height, width

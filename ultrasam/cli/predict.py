@@ -13,7 +13,7 @@ from ultrasam.cli.exit_codes import DONE, EXIT_CODES, INTERRUPTED, SOME_FAILED
 from ultrasam.cli.optional import needs_torch
 from ultrasam.cli.run_options import add_trust_option
 from ultrasam.errors import ConfigError, PromptError
-from ultrasam.io.readers.kinds import find_inputs
+from ultrasam.io.readers.opening import find_inputs
 from ultrasam.structures.frames import ObjectPrompt
 
 if TYPE_CHECKING:

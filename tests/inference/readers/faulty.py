@@ -14,8 +14,6 @@ from ultrasam.io.readers.opening import open_frames as open_sound_frames
 from ultrasam.io.readers.source import FrameSource
 from ultrasam.structures.frames import Frame
 
-OPENER = f'{__name__}:open_frames'
-
 
 class FaultySource(FrameSource):
     """Two frames, the second of which does not come."""

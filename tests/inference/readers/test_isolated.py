@@ -6,6 +6,7 @@ import gc
 import logging
 import os
 import signal
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -29,7 +30,7 @@ def reader() -> Iterator[IsolatedReader]:
 
 @pytest.fixture(scope='module')
 def faulty_reader() -> Iterator[IsolatedReader]:
-    with IsolatedReader(opener=faulty.OPENER, timeout_s=20, memory_bytes=2_000_000_000) as shared:
+    with IsolatedReader(opener=faulty.open_frames, timeout_s=20, memory_bytes=2_000_000_000) as shared:
         yield shared
 
 
@@ -71,19 +72,27 @@ def test_frames_are_those_of_this_process(reader: IsolatedReader, tmp_path: Path
             there.frame(last + 1)
 
 
-def test_one_process_for_files_in_turn_and_one_for_each_that_is_open(tmp_path: Path):
+def worker_of(reader: IsolatedReader) -> int:
+    """Process ID of the worker of a reader that opened a file."""
+    return reader._pool.schedule(os.getpid).result()
+
+
+def test_one_process_for_files_in_turn_and_side_by_side(tmp_path: Path):
     paths = [save_dicom(tmp_path / f'{i}.dcm', ramp() // (i + 1)) for i in range(3)]
     with IsolatedReader() as reader:
+        workers = set()
         for path in paths:
             with reader.open(path) as frames:
                 assert frames.frame(0).size_hw == (12, 16)
-        assert len(reader._idle) == 1
+            workers.add(worker_of(reader))
         with reader.open(paths[0]) as first, reader.open(paths[1]) as second:
-            assert not np.array_equal(first.frame(0).image, second.frame(0).image)
-            started = [first._worker.process, second._worker.process]
-        assert started[0].pid != started[1].pid
-        assert all(process.poll() is None for process in started)
-    assert all(process.poll() is not None for process in started)
+            for _ in range(2):
+                assert np.array_equal(first.frame(0).image[..., 0], ramp())
+                assert np.array_equal(second.frame(0).image[..., 0], ramp() // 2)
+        workers.add(worker_of(reader))
+    assert len(workers) == 1
+    with pytest.raises(ProcessLookupError):
+        os.kill(workers.pop(), 0)
 
 
 def test_unreadable_files_are_named_and_the_process_stays(reader: IsolatedReader, tmp_path: Path):
@@ -94,12 +103,12 @@ def test_unreadable_files_are_named_and_the_process_stays(reader: IsolatedReader
     del dataset.PixelData
     dataset.save_as(pixelless)
     reader.open(save_dicom(tmp_path / 'a.dcm', ramp())).close()
-    pids = [worker.process.pid for worker in reader._idle]
+    worker = worker_of(reader)
     with pytest.raises(InputError, match=r'report\.dcm: a DICOM file without pixel data'):
         reader.open(pixelless)
     with pytest.raises(InputError, match=r'none\.dcm'):
         reader.open(tmp_path / 'none.dcm')
-    assert [worker.process.pid for worker in reader._idle] == pids
+    assert worker_of(reader) == worker
 
 
 @pytest.mark.parametrize(
@@ -126,26 +135,36 @@ def test_what_goes_wrong_there_costs_one_file(
 
 def test_silence_is_given_up(tmp_path: Path):
     path = save_dicom(tmp_path / 'hang.dcm', ramp())
-    with IsolatedReader(opener=faulty.OPENER, timeout_s=10) as reader:
-        # only the answer to the second frame is to be waited for so briefly
+    with IsolatedReader(opener=faulty.open_frames, timeout_s=2) as reader:
         with reader.open(path) as frames:
             frames.frame(0)
-            frames._worker._connection._channel.settimeout(0.2)
-            process = frames._worker.process
-            with pytest.raises(InputError, match=r'hang\.dcm: gave no answer for 10 s'):
+            worker = worker_of(reader)
+            with pytest.raises(InputError, match=r'hang\.dcm: gave no answer for 2 s'):
                 frames.frame(1)
             with pytest.raises(InputError, match='Open it again'):
                 frames.frame(0)
-        assert process.poll() is not None and not reader._idle
+        assert worker_of(reader) != worker
+        with pytest.raises(ProcessLookupError):
+            os.kill(worker, 0)
 
 
-def test_process_that_is_killed(reader: IsolatedReader, tmp_path: Path):
-    with reader.open(save_video(tmp_path / 'a.avi')) as frames:
-        seen = iter(frames)
-        next(seen)
-        os.kill(frames._worker.process.pid, signal.SIGKILL)
-        with pytest.raises(InputError, match=r'a\.avi: .*SIGKILL.*out of memory'):
-            next(seen)
+def test_process_that_is_killed_at_work(faulty_reader: IsolatedReader, tmp_path: Path):
+    with faulty_reader.open(save_dicom(tmp_path / 'hang.dcm', ramp())) as frames:
+        killer = threading.Timer(0.5, os.kill, [worker_of(faulty_reader), signal.SIGKILL])
+        killer.start()
+        with pytest.raises(InputError, match=r'hang\.dcm: .*SIGKILL.*out of memory'):
+            frames.frame(1)
+
+
+def test_process_that_is_killed_while_it_waits(tmp_path: Path):
+    path = save_video(tmp_path / 'a.avi')
+    with IsolatedReader() as reader:
+        with reader.open(path) as frames:
+            os.kill(worker_of(reader), signal.SIGKILL)
+            with pytest.raises(InputError, match=r'a\.avi: the process that decodes it ended'):
+                list(frames)
+        with reader.open(path) as frames:
+            assert len(list(frames)) == 12
 
 
 def test_what_libraries_print_is_no_frame(faulty_reader: IsolatedReader, tmp_path: Path, capfd):
@@ -178,7 +197,7 @@ def test_names_in_any_bytes(reader: IsolatedReader, tmp_path: Path):
 def test_the_process_needs_no_deep_learning_library(reader: IsolatedReader, tmp_path: Path):
     with reader.open(loop(tmp_path / 'a.dcm')) as frames:
         frames.frame(0)
-        mapped = Path(f'/proc/{frames._worker.process.pid}/maps')
+        mapped = Path(f'/proc/{worker_of(reader)}/maps')
         if not mapped.exists():
             pytest.skip('this system does not tell what a process has loaded')
         assert 'libtorch' not in mapped.read_text()

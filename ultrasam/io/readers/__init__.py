@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from ultrasam.io.readers.kinds import (
+from ultrasam.io.readers.opening import (
     DICOM_SUFFIXES,
     IMAGE_SUFFIXES,
     INPUT_SUFFIXES,
@@ -14,11 +13,11 @@ from ultrasam.io.readers.kinds import (
     Kind,
     find_inputs,
     kind_of,
+    open_frames,
 )
 
 if TYPE_CHECKING:
     from ultrasam.io.readers.isolated import IsolatedReader
-    from ultrasam.io.readers.opening import open_frames
     from ultrasam.io.readers.source import FrameSource
 
 __all__ = [
@@ -34,11 +33,16 @@ __all__ = [
     'kind_of',
     'open_frames',
 ]
-_MODULES = {'IsolatedReader': 'isolated', 'open_frames': 'opening', 'FrameSource': 'source'}
 
 
 def __getattr__(name: str) -> Any:
-    """Load the decoders when they are asked for: a wrong path is told before."""
-    if name in _MODULES:
-        return getattr(import_module(f'{__name__}.{_MODULES[name]}'), name)
+    """Load what needs numpy and a pool of processes when it is asked for: a wrong path is told before."""
+    if name == 'IsolatedReader':
+        from ultrasam.io.readers.isolated import IsolatedReader
+
+        return IsolatedReader
+    if name == 'FrameSource':
+        from ultrasam.io.readers.source import FrameSource
+
+        return FrameSource
     raise AttributeError(f'module {__name__!r} has no attribute {name!r}')

@@ -13,7 +13,7 @@ from typing import TypeVar
 import numpy as np
 
 from ultrasam.errors import InputError
-from ultrasam.io.readers.kinds import Kind
+from ultrasam.io.readers.opening import Kind
 from ultrasam.structures.frames import Frame
 
 _Source = TypeVar('_Source', bound='FrameSource')

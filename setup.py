@@ -35,6 +35,7 @@ REQUIREMENTS = [
     'h5py>=3.10',  # the first with wheels for Python 3.12
     'numpy>=1.26',  # the first with wheels for Python 3.12; the last series of numpy 1 works too
     'onnxruntime>=1.20',  # runs the shipped weights; the first for Python 3.10 to 3.13 with numpy 2 in all
+    'pebble>=5.2',  # worker processes with a time limit; the oldest that we test; pure Python, LGPL-3.0
     'opencv-python-headless>=4.8.1',  # CVE-2023-4863, in its WebP decoder; headless needs no display library
     'openpyxl>=3.1',  # spreadsheets of labels; the oldest that we test
     'pillow>=10.3',  # CVE-2024-28219, an overflow in colour conversion

@@ -19,7 +19,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -28,13 +28,12 @@ from unittest import mock
 import cv2
 import numpy as np
 
-from ultrasam.corpus.layout import untracked
 from ultrasam.corpus.near_duplicates.candidates import find_candidates
 from ultrasam.corpus.near_duplicates.confirmation import Comparison, agreement
 from ultrasam.corpus.near_duplicates.hashes import CHUNK, HASH_BYTES, hash_image
 from ultrasam.corpus.near_duplicates.search import find_near_duplicates
 from ultrasam.corpus.near_duplicates.views import CROPS
-from ultrasam.corpus.processes import Workers, workers_of
+from ultrasam.processes import in_order
 from ultrasam.simulation import SimulationSettings, simulate_frame, simulator
 
 Change = Callable[[np.ndarray, np.random.Generator], np.ndarray]
@@ -55,18 +54,17 @@ def main() -> None:
     if args.growth:
         print_growth(args.growth)
         return
-    with tempfile.TemporaryDirectory() as folder, workers_of(args.jobs) as workers:
+    with tempfile.TemporaryDirectory() as folder:
         work = partial(write_frames, Path(folder), args.side)
-        images = [record for records in spread(workers, work, range(args.frames)) for record in records]
+        images = [
+            record
+            for records in in_order(work, range(args.frames), jobs=args.jobs, together=CHUNK)
+            for record in records
+        ]
         write_lists(Path(folder), images)
         print_findings(Path(folder), images, args)
-        print_sweeps(Path(folder), args.frames, workers)
+        print_sweeps(Path(folder), args.frames, args.jobs)
         print_costs(Path(folder), args.frames)
-
-
-def spread(workers: Workers, function: Callable[[Any], Any], items: Sequence[Any]) -> Iterator[Any]:
-    """Results of a function, in order."""
-    return workers.run(function, items, title='', track=untracked, together=CHUNK)
 
 
 def encoded(quality: int) -> Change:
@@ -242,14 +240,15 @@ def print_findings(root: Path, images: list[dict[str, Any]], args: argparse.Name
     say(f'{report.images:,} images, {report.proposed:,} pairs looked at: {first:.1f} s, again {second:.1f} s')
 
 
-def print_sweeps(root: Path, frames: int, workers: Workers) -> None:
+def print_sweeps(root: Path, frames: int, jobs: int) -> None:
     """How far frames of one scene with other speckle agree, though no hash proposes them."""
     last = len(CHANGES) + 1
     paths = [
         [root / f'frames/images/{seed:06d}_{number:02d}.png' for number in (last, last + 1)]
         for seed in range(frames)
     ]
-    values = np.array(list(spread(workers, agreement, [Comparison(*pair, (0, 0)) for pair in paths])))
+    pairs = [Comparison(*pair, (0, 0)) for pair in paths]
+    values = np.array(list(in_order(agreement, pairs, jobs=jobs, together=CHUNK)))
     spread_out = ', '.join(
         f'{share} %: {np.percentile(values, share):.2f}' for share in (50, 90, 95, 99, 100)
     )

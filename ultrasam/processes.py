@@ -11,18 +11,25 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pebble import ProcessPool
+from pebble import ProcessExpired, ProcessPool
 
-from ultrasam.errors import ConfigError
+from ultrasam.errors import ConfigError, InputError
 
 _Item = TypeVar('_Item')
 _Result = TypeVar('_Result')
 # tasks a worker that are waiting beside the one it does, so that none is idle
 _WAITING = 4
 _CHECK_S = 1.0
+
+
+def check_jobs(jobs: int) -> None:
+    """Check a number of processes; raises ConfigError for fewer than one."""
+    if jobs < 1:
+        raise ConfigError(f'jobs={jobs}: at least one process is needed')
 
 
 @contextlib.contextmanager
@@ -49,8 +56,7 @@ def process_pool(
     Raises:
         ConfigError: Fewer than one process.
     """
-    if jobs < 1:
-        raise ConfigError(f'jobs={jobs}: at least one process is needed')
+    check_jobs(jobs)
     context = multiprocessing.get_context('forkserver')
     context.set_forkserver_preload([*preload])
     pool = ProcessPool(
@@ -87,13 +93,7 @@ def as_completed(
 
 
 def in_order(
-    function: Callable[[_Item], _Result],
-    items: Sequence[_Item],
-    *,
-    jobs: int,
-    initializer: Callable[..., object] | None = None,
-    initargs: Sequence[Any] = (),
-    together: int = 1,
+    function: Callable[[_Item], _Result], items: Sequence[_Item], *, jobs: int, together: int = 1
 ) -> Iterator[_Result]:
     """Apply a function of a module to items, in this process if ``jobs`` is 1; give the results in their order.
 
@@ -101,19 +101,30 @@ def in_order(
         function: Function of one item.
         items: The items.
         jobs: Number of processes.
-        initializer: Function of a module that prepares each process.
-        initargs: Its arguments.
         together: Items that a process is given at once.
 
     Raises:
         ConfigError: Fewer than one process.
-        pebble.ProcessExpired: A process was ended.
+        InputError: A process was ended.
     """
-    if jobs == 1:
+    if jobs == 1 or not items:
         yield from map(function, items)
         return
-    with process_pool(jobs, initializer=initializer, initargs=initargs) as pool:
-        yield from pool.map(function, items, chunksize=together).result()
+    with process_pool(jobs, initializer=_use_one_thread) as pool:
+        try:
+            yield from pool.map(function, items, chunksize=together).result()
+        except (ProcessExpired, BrokenProcessPool) as error:
+            raise InputError(
+                f'a process was ended ({how_it_ended(error)}), perhaps for want of memory: try fewer jobs, and look '
+                'for a damaged image with datasets/tools/verify.py --pixels'
+            ) from error
+
+
+def _use_one_thread() -> None:
+    # there are as many processes as are to work
+    import cv2
+
+    cv2.setNumThreads(1)
 
 
 def how_it_ended(error: BaseException) -> str:

@@ -153,7 +153,7 @@ def test_progress_counts_frames_of_all_files(folder: Path, checkpoint: Path, tmp
     ]
     assert predict(*line) == 3
     bar = capsys.readouterr().err
-    assert 'file 0/5' in bar and '0/9 [' in bar
+    assert 'file 0/5' in bar and '0/5 [' in bar and '/9 [' in bar
     assert re.search(r'file 5/5: 100%.* 8/8 \[', bar)
 
 

@@ -12,9 +12,9 @@ from tests.inference.writers.conftest import files_in
 from tests.predict.test_encoding import Crowded
 from ultrasam import UltraSamInferencer
 from ultrasam.errors import PromptError
-from ultrasam.io.readers import IsolatedReader
+from ultrasam.io.readers import IsolatedReader, open_frames
 from ultrasam.io.writers import ResultWriter
-from ultrasam.predict.batch import RunProgress, RunReport, plan_files, segment_files
+from ultrasam.predict.batch import RunProgress, RunReport, look_at_files, segment_files
 from ultrasam.structures import ObjectPrompt
 
 PROMPTS = [ObjectPrompt(box_xyxy=(20, 30, 90, 100)), ObjectPrompt(points_xy=[(60, 60)])]
@@ -41,11 +41,9 @@ def inputs(tmp_path: Path, image: np.ndarray) -> list[Path]:
 
 def run(inferencer, inputs, out: Path, *formats: str, **options) -> RunReport:
     with IsolatedReader() as reader, ResultWriter(out, formats=formats or ['mask']) as writer:
-        plan = plan_files(inputs, reader)
-        writer.plan(plan.counts)
-        return segment_files(
-            inferencer, list(plan.counts), lambda _: PROMPTS, writer, reader=reader, **options
-        )
+        files, _ = look_at_files(inputs)
+        writer.plan(files)
+        return segment_files(inferencer, list(files), lambda _: PROMPTS, writer, reader=reader, **options)
 
 
 @pytest.mark.parametrize('propagate', [False, True])
@@ -88,7 +86,7 @@ def test_a_file_that_breaks_in_the_middle_loses_only_itself(inferencer, inputs, 
             told.append((path.name, frames))
 
     with IsolatedReader() as reader, ResultWriter(tmp_path / 'out', formats=['csv', 'mask']) as writer:
-        writer.plan(plan_files(inputs, reader).counts)
+        writer.plan(look_at_files(inputs)[0])
         report = segment_files(
             inferencer, inputs, prompts_of, writer, reader=reader, batch_size=20, progress=Progress()
         )
@@ -146,9 +144,20 @@ def test_times(inferencer, inputs, tmp_path: Path):
     assert RunReport(answer_s=[0.5]).further_prompt_s == 0.5
 
 
-def test_plan_tells_counts_and_faults(inputs, tmp_path: Path):
+def test_files_are_looked_at_before_any_work(inputs, tmp_path: Path):
     (tmp_path / 'note.png').write_text('no image')
-    with IsolatedReader() as reader:
-        plan = plan_files([*inputs, tmp_path / 'note.png'], reader)
-    assert plan.counts == plan.stated == {p: 3 if p.name == '05.tif' else 1 for p in inputs}
-    assert [fault.path.name for fault in plan.faults] == ['note.png']
+    files, faults = look_at_files([*inputs, tmp_path / 'note.png', tmp_path / 'none.png'])
+    assert files == {path: path.name == '05.tif' for path in inputs}
+    assert [fault.path.name for fault in faults] == ['note.png', 'none.png']
+
+
+def test_each_input_is_opened_once(inferencer, inputs, tmp_path: Path, monkeypatch):
+    opened = []
+
+    def open_noted(reader, path: Path):
+        opened.append(path)
+        return open_frames(path)
+
+    monkeypatch.setattr(IsolatedReader, 'open', open_noted)
+    run(inferencer, inputs, tmp_path / 'out')
+    assert opened == inputs

@@ -13,7 +13,7 @@ import torch
 from ultrasam import UltraSamInferencer
 from ultrasam.errors import ConfigError
 from ultrasam.predict import EncodedImage
-from ultrasam.predict.encoding import BatchEncoder, MemoryLimitError, is_out_of_memory
+from ultrasam.predict.batch import BatchEncoder, MemoryLimitError, is_out_of_memory
 from ultrasam.predict.engines.torch import LARGEST_BATCH, fitting_batch
 
 IMAGES = [np.full((8, 8 + i, 3), i, np.uint8) for i in range(7)]

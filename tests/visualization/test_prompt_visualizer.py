@@ -15,7 +15,8 @@ from mmdet.structures.mask import BitmapMasks
 from mmengine.structures import InstanceData
 
 from ultrasam.errors import ConfigError
-from ultrasam.io.writers.canvas import GREEN, RED, Canvas, instance_colour, readable_on
+from ultrasam.io.writers.canvas import GREEN, RED, Canvas, readable_on
+from ultrasam.io.writers.pictures import instance_colour
 from ultrasam.openmmlab.visualizer import PromptVisualizer
 from ultrasam.structures import Prompt
 

@@ -185,7 +185,7 @@ def run(args: argparse.Namespace) -> int:
     from ultrasam.cli.stopping import StopRequest
     from ultrasam.io.readers import IsolatedReader
     from ultrasam.io.writers import ResultWriter
-    from ultrasam.predict.batch import RunReport, plan_files, segment_files
+    from ultrasam.predict.batch import RunReport, look_at_files, segment_files
 
     if args.trust_pickle:
         from ultrasam.checkpoints.trust import trust_pickles
@@ -193,41 +193,42 @@ def run(args: argparse.Namespace) -> int:
         trust_pickles(args.trust_pickle)
     window = None if args.window is None else (args.window[0], args.window[1])
     report = RunReport()
-    with IsolatedReader(axis=args.axis, window=window, timeout_s=args.read_timeout) as reader:
-        plan = plan_files(inputs, reader)
-        if not plan.counts:
-            return _report(plan.faults)
-        with ResultWriter(args.out, formats=args.format, overwrite=args.overwrite) as writer:
-            writer.plan(plan.counts)
-            predictor = open_predictor(args)
-            loading_s = perf_counter() - begun
-            with ProgressBar(plan.stated, is_hidden=args.quiet) as progress, StopRequest() as stop:
-                segment_files(
-                    predictor,
-                    list(plan.counts),
-                    prompts,
-                    writer,
-                    reader=reader,
-                    propagate=args.propagate,
-                    refinements=args.refinements,
-                    batch_size=args.batch_size,
-                    progress=progress,
-                    report=report,
-                    is_stopped=lambda: stop.is_made,
-                )
+    files, unreadable = look_at_files(inputs)
+    if not files:
+        return _report(unreadable)
+    with (
+        IsolatedReader(axis=args.axis, window=window, timeout_s=args.read_timeout) as reader,
+        ResultWriter(args.out, formats=args.format, overwrite=args.overwrite) as writer,
+    ):
+        writer.plan(files)
+        predictor = open_predictor(args)
+        loading_s = perf_counter() - begun
+        with ProgressBar(files, is_hidden=args.quiet) as progress, StopRequest() as stop:
+            segment_files(
+                predictor,
+                list(files),
+                prompts,
+                writer,
+                reader=reader,
+                propagate=args.propagate,
+                refinements=args.refinements,
+                batch_size=args.batch_size,
+                progress=progress,
+                report=report,
+                is_stopped=lambda: stop.is_made,
+            )
+    code = _report(unreadable + report.faults)
     if stop.is_made:
-        _report(plan.faults + report.faults)
-        counts = list(plan.stated.values())
-        total = '' if None in counts else f' of {sum(count or 0 for count in counts)}'
+        total = f' of {progress.frames}' if progress.frames else ''
         sys.stderr.write(
             f'stopped: {report.frames}{total} frames are done and kept in {args.out}, tables included\n'
         )
         return INTERRUPTED
     if not args.quiet:
         sys.stdout.write(class_lines(report))
-        sys.stdout.write(f'{_counted(len(plan.counts) - len(report.faults), "file")} segmented: {args.out}\n')
+        sys.stdout.write(f'{_counted(len(files) - len(report.faults), "file")} segmented: {args.out}\n')
         sys.stderr.write(times_line(report, loading_s))
-    return _report(plan.faults + report.faults)
+    return code
 
 
 def check_config(args: argparse.Namespace) -> None:

@@ -13,34 +13,55 @@ from ultrasam.predict.batch import RunProgress
 class ProgressBar(RunProgress):
     """A bar that counts frames, of all files, and names how many files are done.
 
+    A file that was not opened yet counts as one frame; a video that claims nothing takes the end from the bar.
+
     Args:
-        stated: for each file how many frames it is said to have; the bar has no end where one is not known.
-        is_hidden: show nothing; a single frame needs no bar either.
+        files: Files, and whether each may hold several frames.
+        is_hidden: Show nothing; a single frame needs no bar either.
     """
 
-    def __init__(self, stated: Mapping[Path, int | None], *, is_hidden: bool) -> None:
-        known = [count for count in stated.values() if count is not None]
-        total = sum(known) if len(known) == len(stated) else None
-        self._stated = stated
-        self._files = 0
-        self._bar = tqdm(total=total, unit='frame', disable=is_hidden or total == 1, dynamic_ncols=True)
-        self._show_files()
+    def __init__(self, files: Mapping[Path, bool], *, is_hidden: bool) -> None:
+        self._files = len(files)
+        self._is_hidden = is_hidden
+        self._unknown = {path for path, is_series in files.items() if is_series}
+        self._done = 0
+        self._total: int | None = len(files)
+        self._claimed: dict[Path, int] = {}
+        self._bar: tqdm | None = None
+
+    @property
+    def frames(self) -> int | None:
+        """Number of frames of all files; None while one that may hold several was not opened, or does not tell."""
+        return None if self._unknown else self._total
+
+    def file_begun(self, path: Path, frames: int | None) -> None:
+        """Move the end of the bar by what a file claims to have."""
+        self._unknown.discard(path)
+        if frames is None or self._total is None:
+            self._total = None
+        else:
+            self._claimed[path] = frames
+            self._total += frames - 1
+        if self._bar is None and self._total != 1:
+            self._bar = tqdm(unit='frame', disable=self._is_hidden, dynamic_ncols=True)
+        self._show()
 
     def frame_done(self, path: Path) -> None:
         """Move on by a frame."""
-        self._bar.update()
+        if self._bar is not None:
+            self._bar.update()
 
     def file_done(self, path: Path, frames: int) -> None:
         """Correct the end of the bar by what a file really had."""
-        self._files += 1
-        stated = self._stated[path]
-        if self._bar.total is not None and stated is not None:
-            self._bar.total += frames - stated
-        self._show_files()
+        self._done += 1
+        if self._total is not None:
+            self._total += frames - self._claimed.get(path, 1)
+        self._show()
 
     def close(self) -> None:
         """Leave the bar as it is."""
-        self._bar.close()
+        if self._bar is not None:
+            self._bar.close()
 
     def __enter__(self) -> ProgressBar:
         return self
@@ -48,6 +69,10 @@ class ProgressBar(RunProgress):
     def __exit__(self, *exc_info: object) -> None:
         self.close()
 
-    def _show_files(self) -> None:
-        if len(self._stated) > 1:
-            self._bar.set_description(f'file {self._files}/{len(self._stated)}')
+    def _show(self) -> None:
+        if self._bar is None:
+            return
+        self._bar.total = self._total
+        if self._files > 1:
+            self._bar.set_description(f'file {self._done}/{self._files}')
+        self._bar.refresh()

@@ -9,16 +9,16 @@ from __future__ import annotations
 
 import errno
 import json
-import multiprocessing
 import os
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from collections.abc import Callable, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from pebble import ProcessExpired
 
 from ultrasam.atomic import locked, publish_folder, sweep
 from ultrasam.corpus.classification.corpus_lists import CLASSES
@@ -39,13 +39,13 @@ from ultrasam.corpus.patterns import compiled
 from ultrasam.corpus.plan import Item, Plan, make_plan
 from ultrasam.corpus.spec import DatasetSpec, Expected
 from ultrasam.corpus.tree import open_tree
-from ultrasam.corpus.worker import ItemResult, convert_item, start_worker
-from ultrasam.errors import ConfigError, OutputError
+from ultrasam.corpus.worker import MEMORY_BYTES, ItemResult, convert_item, start_worker
+from ultrasam.errors import OutputError
 from ultrasam.hashing import file_sha256
+from ultrasam.processes import as_completed, check_jobs, how_it_ended, process_pool
 
 Progress = Callable[[int, int], None]
 """Told how many items are done, and of how many."""
-_IN_FLIGHT = 4
 _JOURNAL = 'journal.jsonl'
 # loaded once, in the process from which the workers are forked
 PRELOADED = ['ultrasam.corpus.worker', 'ultrasam.corpus.readers.image', 'pycocotools.mask', 'scipy.ndimage']
@@ -111,8 +111,7 @@ def convert_dataset(description: Path, source: Path, out_root: Path, options: Op
         check_terms(spec, accepted=options.accept_terms)
     if options.published:
         spec = spec.as_published()
-    if options.jobs < 1:
-        raise ConfigError(f'jobs={options.jobs}: at least one process is needed')
+    check_jobs(options.jobs)
     target = out_root / spec.name
     try:
         sweep(out_root)
@@ -179,68 +178,29 @@ def _run(
         options.progress(len(results), len(items))
 
     waiting = [item for item in items if item.key not in results]
-    broken = _run_pool(waiting, description, frames, options, keep) if waiting else False
-    if broken:
-        # one of those in flight ended its process: each alone, to find which
-        for item in [item for item in waiting if item.key not in results]:
-            if _run_pool([item], description, frames, options, keep):
-                keep(
-                    item,
-                    ItemResult(item.key, fault=f'{item.key}: ends the process that reads it; it is damaged'),
-                )
+    if waiting:
+        jobs = min(options.jobs, len(waiting))
+        with process_pool(
+            jobs,
+            initializer=start_worker,
+            initargs=(description, options.published, frames),
+            memory_bytes=MEMORY_BYTES,
+            preload=PRELOADED,
+        ) as pool:
+            for item, outcome in as_completed(pool, convert_item, waiting, jobs=jobs):
+                try:
+                    keep(item, outcome.result())
+                except ProcessExpired as error:
+                    fault = (
+                        f'{item.key}: ends the process that reads it ({how_it_ended(error)}); it is damaged'
+                    )
+                    keep(item, ItemResult(item.key, fault=fault))
+                except BrokenProcessPool as error:
+                    raise EnvironmentFault(
+                        'a process of the conversion was killed: run again to resume, with fewer jobs if memory is '
+                        'short'
+                    ) from error
     return [results[item.key] for item in items]
-
-
-def _run_pool(
-    items: Sequence[Item],
-    description: Path,
-    frames: Path,
-    options: Options,
-    keep: Callable[[Item, ItemResult], None],
-) -> bool:
-    """Convert items; True if a process ended by itself before all were done."""
-    context = multiprocessing.get_context('forkserver')
-    context.set_forkserver_preload([*PRELOADED])
-    lifeline, held = context.Pipe(duplex=False)
-    before = set(multiprocessing.active_children())
-    pool = ProcessPoolExecutor(
-        min(options.jobs, len(items)),
-        mp_context=context,
-        initializer=start_worker,
-        initargs=(description, options.published, lifeline),
-    )
-    try:
-        for item, result in _results(pool, items, frames, options.jobs):
-            keep(item, result)
-    except BrokenProcessPool:
-        return True
-    except BaseException:
-        for process in set(multiprocessing.active_children()) - before:
-            process.kill()
-        raise
-    finally:
-        pool.shutdown(cancel_futures=True)
-        held.close()
-        lifeline.close()
-    return False
-
-
-def _results(
-    pool: ProcessPoolExecutor, items: Sequence[Item], frames: Path, jobs: int
-) -> Iterator[tuple[Item, ItemResult]]:
-    """Results as they come, with a few items in flight."""
-    waiting = iter(items)
-    flying: dict[Future[ItemResult], Item] = {}
-    while True:
-        for item in waiting:
-            flying[pool.submit(convert_item, item, frames)] = item
-            if len(flying) >= jobs * _IN_FLIGHT:
-                break
-        if not flying:
-            return
-        done, _ = wait(flying, return_when=FIRST_COMPLETED)
-        for future in done:
-            yield flying.pop(future), future.result()
 
 
 def _publish(

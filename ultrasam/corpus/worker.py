@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import io
-import os
-import resource
-import signal
-import threading
 from collections import Counter
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
-from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -28,10 +22,11 @@ from ultrasam.corpus.spec import DatasetSpec
 from ultrasam.errors import ConfigError, InputError
 from ultrasam.hashing import file_sha256
 
-# of address space a process: the largest volumes need a fifth
-_MEMORY_BYTES = 16 << 30
+# the most memory of a process: the largest volumes need a fifth
+MEMORY_BYTES = 16 << 30
 _PNG_COMPRESSION = 4
 _spec: DatasetSpec | None = None
+_frames: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -57,40 +52,29 @@ class ItemResult:
         return asdict(self)
 
 
-def start_worker(description: Path, published: bool, lifeline: Connection) -> None:
-    """Prepare a process: load the description, limit the memory, end when the other end of ``lifeline`` closes."""
-    global _spec
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _limit_memory()
+def start_worker(description: Path, published: bool, frames: Path) -> None:
+    """Prepare a process: load the description, and note the folder that frames are written to."""
+    global _spec, _frames
     spec = load_spec(description)
-    _spec = spec.as_published() if published else spec
-    threading.Thread(target=_end_with, args=(lifeline,), daemon=True).start()
+    _spec, _frames = spec.as_published() if published else spec, frames
 
 
-def _limit_memory() -> None:
-    """Lower the limit of address space, never raise one that the system or a batch queue has set."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
-    limits = [limit for limit in (_MEMORY_BYTES, soft, hard) if limit != resource.RLIM_INFINITY]
-    resource.setrlimit(resource.RLIMIT_AS, (min(limits), hard))
-
-
-def convert_item(item: Item, folder: Path) -> ItemResult:
+def convert_item(item: Item) -> ItemResult:
     """Convert an item in a process that was prepared.
 
     Args:
         item: what to read.
-        folder: where its frames go, under names that depend on the item alone.
 
     Raises:
         EnvironmentFault: the disk fails, or a library is missing: no item could be converted.
     """
-    if _spec is None:
+    if _spec is None or _frames is None:
         raise RuntimeError('start_worker was not called in this process')
-    return convert(_spec, item, folder)
+    return convert(_spec, item, _frames)
 
 
 def convert(spec: DatasetSpec, item: Item, folder: Path) -> ItemResult:
-    """Convert an item; see :func:`convert_item`."""
+    """Convert an item, whose frames go to ``folder`` under names that depend on the item alone."""
     stem = hashlib.sha256(item.key.encode()).hexdigest()[:24]
     records: list[dict[str, Any]] = []
     left_out: Counter[str] = Counter()
@@ -183,10 +167,3 @@ def _digest(file: SourceFile) -> str:
 def _digest_of(path: Path, size: int, modified_ns: int) -> str:
     """The digest of a file, taken once though many items share it."""
     return file_sha256(path)
-
-
-def _end_with(lifeline: Connection) -> None:
-    # nothing is ever sent: this returns when the process at the other end is gone, however it ended
-    with contextlib.suppress(EOFError, OSError):
-        lifeline.recv()
-    os._exit(1)

@@ -16,7 +16,7 @@ from ultrasam.evaluation.protocols import CLICKS, SINGLE_PROMPTS, Protocol, insc
 from ultrasam.evaluation.results import OTHER_UPSAMPLING, Results, ScoredFrame, ScoredObject
 from ultrasam.masks.foreground import box_of_mask
 from ultrasam.predict import EncodedImage, Predictor
-from ultrasam.predict.postprocess import MASK_UPSAMPLINGS, masks_at_image_size
+from ultrasam.predict.geometry import MASK_UPSAMPLINGS, masks_at_image_size
 from ultrasam.prompts.users import corrective_click, point_rule
 from ultrasam.structures import ObjectPrompt, Segmentation
 

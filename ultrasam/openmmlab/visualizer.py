@@ -15,7 +15,8 @@ from mmengine.structures import InstanceData
 from mmengine.visualization import Visualizer
 
 from ultrasam.errors import ConfigError
-from ultrasam.io.writers.canvas import BLACK, WHITE, Canvas, instance_colour, text_size, write
+from ultrasam.io.writers.canvas import BLACK, WHITE, Canvas, text_size, write
+from ultrasam.io.writers.pictures import instance_colour
 from ultrasam.structures import Prompt
 
 GROUND_TRUTH_VIEWS = ('outline', 'panel', 'none')

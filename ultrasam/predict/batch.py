@@ -2,28 +2,45 @@
 
 from __future__ import annotations
 
+import gc
+import logging
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from statistics import median
 from time import perf_counter
 
-from ultrasam.errors import InputError, PromptError
-from ultrasam.io.readers import IsolatedReader
+import numpy as np
+
+from ultrasam.errors import ConfigError, InputError, PromptError, UltraSamError
+from ultrasam.io.readers import IsolatedReader, kind_of
 from ultrasam.io.writers import ResultWriter
-from ultrasam.predict.encoding import BatchEncoder, MemoryLimitError, is_out_of_memory
-from ultrasam.predict.predictor import Predictor
-from ultrasam.predict.propagation import CarriedPrompts, SamePrompts
+from ultrasam.predict.predictor import EncodedImage, Predictor
+from ultrasam.predict.propagation import CarriedPrompts
 from ultrasam.structures.frames import Frame, ObjectPrompt, Segmentation
+
+_logger = logging.getLogger(__name__)
 
 PromptsOf = Callable[[Path], Sequence[ObjectPrompt]]
 """The prompts for the frames of a file; raises PromptError where there are none."""
+Answer = Callable[[EncodedImage], Segmentation]
+"""The masks of the next frame of a file; raises PromptError for a prompt that means nothing there."""
 
+# images that may hold several pages
+PAGED_SUFFIXES = ('.tif', '.tiff')
 # Pixels that wait to be encoded: a batch of large images is closed early.
 _WAITING_BYTES = 512_000_000
-
-
+# what errors of engines say when memory runs out
+_PHRASES = (
+    'out of memory',
+    'not enough memory',
+    "can't allocate memory",
+    'failed to allocate memory',
+    'bad allocation',
+)
 # Classes of single objects that a report keeps; of the others it counts.
 MOST_CLASSES_KEPT = 20
 
@@ -55,23 +72,11 @@ class Fault:
     message: str
 
 
-@dataclass
-class FilePlan:
-    """What is known of the files before any work.
-
-    Args:
-        counts: frames of each good file, None where counting would mean decoding a video.
-        stated: the same, of a video what its header claims, None where it claims nothing.
-        faults: the files that cannot be read.
-    """
-
-    counts: dict[Path, int | None] = field(default_factory=dict)
-    stated: dict[Path, int | None] = field(default_factory=dict)
-    faults: list[Fault] = field(default_factory=list)
-
-
 class RunProgress:
     """Is told how a run gets on; this one keeps it to itself."""
+
+    def file_begun(self, path: Path, frames: int | None) -> None:
+        """A file was opened, which claims to have so many frames, or claims nothing."""
 
     def frame_done(self, path: Path) -> None:
         """A frame was written."""
@@ -116,17 +121,20 @@ class RunReport:
         return median(self.answer_s[1:] or self.answer_s) if self.answer_s else None
 
 
-def plan_files(paths: Iterable[Path], reader: IsolatedReader) -> FilePlan:
-    """Open each file once, to learn how many frames it has and whether it can be read."""
-    plan = FilePlan()
+def look_at_files(paths: Iterable[Path]) -> tuple[dict[Path, bool], list[Fault]]:
+    """Look at the first bytes of files.
+
+    Returns:
+        Each file that may be read, and whether it may hold several frames; and those that cannot.
+    """
+    files: dict[Path, bool] = {}
+    faults = []
     for path in paths:
         try:
-            with reader.open(path) as source:
-                plan.stated[path] = source.stated_count
-                plan.counts[path] = None if source.kind == 'video' else len(source)
+            files[path] = kind_of(path) != 'image' or path.suffix.lower() in PAGED_SUFFIXES
         except InputError as error:
-            plan.faults.append(Fault(path, str(error)))
-    return plan
+            faults.append(Fault(path, str(error)))
+    return files, faults
 
 
 def segment_files(
@@ -175,10 +183,15 @@ def segment_files(
         progress or RunProgress(),
         RunReport() if report is None else report,
     )
-    kind = CarriedPrompts if propagate else SamePrompts
-    steps = _steps(paths, reader, lambda path: kind(predictor, list(prompts_of(path)), refinements))
+
+    def answer_of(path: Path) -> Answer:
+        prompts = list(prompts_of(path))
+        if propagate:
+            return CarriedPrompts(predictor, prompts, refinements).answer
+        return partial(predictor.decode, prompts=prompts, refinements=refinements)
+
     waiting: list[_Step] = []
-    for step in steps:
+    for step in run.steps(paths, reader, answer_of):
         if is_stopped():
             return run.report
         waiting.append(step)
@@ -195,7 +208,7 @@ class _Job:
     """A file, and how far it got."""
 
     path: Path
-    prompter: SamePrompts | None = None
+    answer: Answer | None = None
     fault: Fault | None = None
     frames: int = 0
 
@@ -213,23 +226,6 @@ class _Step:
     frame: Frame | None
 
 
-def _steps(
-    paths: Sequence[Path], reader: IsolatedReader, prompter_of: Callable[[Path], SamePrompts]
-) -> Iterator[_Step]:
-    for path in paths:
-        job = _Job(path)
-        try:
-            job.prompter = prompter_of(path)
-            with reader.open(path) as source:
-                for frame in source:
-                    yield _Step(job, frame)
-                    if job.fault is not None:
-                        break
-        except (InputError, PromptError) as error:
-            job.fail(error)
-        yield _Step(job, None)
-
-
 class _Run:
     """Works through steps, and keeps count."""
 
@@ -240,6 +236,26 @@ class _Run:
         self._encoder = encoder
         self._writer = writer
         self._progress = progress
+
+    def steps(
+        self, paths: Sequence[Path], reader: IsolatedReader, answer_of: Callable[[Path], Answer]
+    ) -> Iterator[_Step]:
+        """Open one file after the other, and give its frames and its end."""
+        for path in paths:
+            job = _Job(path)
+            try:
+                job.answer = answer_of(path)
+                with reader.open(path) as source:
+                    stated = source.stated_count
+                    self._writer.begin(path, is_series=source.kind == 'video' or stated != 1)
+                    self._progress.file_begun(path, stated)
+                    for frame in source:
+                        yield _Step(job, frame)
+                        if job.fault is not None:
+                            break
+            except (InputError, PromptError) as error:
+                job.fail(error)
+            yield _Step(job, None)
 
     def is_full(self, waiting: Sequence[_Step]) -> bool:
         """Whether to encode before more is read."""
@@ -255,13 +271,13 @@ class _Run:
                 self._finish(step.job)
                 continue
             image = next(encoded)
-            if step.job.fault is not None or step.job.prompter is None:
+            if step.job.fault is not None or step.job.answer is None:
                 continue
             try:
                 if isinstance(image, MemoryLimitError):
                     raise image
                 answering = perf_counter()
-                segmentation = step.job.prompter.answer(image)
+                segmentation = step.job.answer(image)
                 self._note_times(begun, answering)
             except (InputError, PromptError) as error:
                 step.job.fail(error)
@@ -297,3 +313,81 @@ def _no_memory(error: Exception) -> InputError:
         f'not enough memory to segment it ({said}). Shrink it, give fewer objects at once, '
         'or choose another device or precision'
     )
+
+
+class MemoryLimitError(UltraSamError, MemoryError):
+    """A single frame for which memory does not suffice."""
+
+
+class BatchEncoder:
+    """Encodes images in batches whose size suits the memory.
+
+    Args:
+        predictor: The model.
+        batch_size: Images at once; None for as many as the engine advises.
+
+    Raises:
+        ConfigError: A batch size below 1.
+    """
+
+    def __init__(self, predictor: Predictor, batch_size: int | None = None) -> None:
+        if batch_size is not None and batch_size < 1:
+            raise ConfigError(f'batch_size={batch_size}: give 1 or more, or None to let it be chosen')
+        self._predictor = predictor
+        self._limit = batch_size
+        self._has_warned = False
+
+    @property
+    def size(self) -> int:
+        """Images encoded at once."""
+        return self._limit or self._predictor.engine.batch_size
+
+    def encode(self, images: Sequence[np.ndarray]) -> list[EncodedImage | MemoryLimitError]:
+        """Encode images, in smaller batches where memory runs out.
+
+        Args:
+            images: RGB images (H, W, 3), uint8, of any sizes.
+
+        Returns:
+            For each image its embedding, or the error of one that does not fit even alone.
+        """
+        done: list[EncodedImage | MemoryLimitError] = []
+        while len(done) < len(images):
+            part = images[len(done) : len(done) + self.size]
+            encoded = self._encode_part(part)
+            if encoded is not None:
+                done += encoded
+            elif len(part) == 1:
+                done.append(MemoryLimitError('not enough memory to encode it'))
+            else:
+                self._shrink(len(part))
+        return done
+
+    def _encode_part(self, images: Sequence[np.ndarray]) -> list[EncodedImage] | None:
+        """Return the embeddings, or None if memory ran out."""
+        try:
+            return self._predictor.encode_batch(images)
+        except Exception as error:  # onnxruntime's errors share no base class
+            if not is_out_of_memory(error):
+                raise
+        # only here, after the error and the tensors that it held are gone, can memory be given back
+        gc.collect()
+        if 'torch' in sys.modules and sys.modules['torch'].cuda.is_available():
+            sys.modules['torch'].cuda.empty_cache()
+        return None
+
+    def _shrink(self, size: int) -> None:
+        self._limit = max(1, size // 2)
+        if not self._has_warned:
+            _logger.warning(
+                'not enough memory to encode %d images at once: going on with %d', size, self._limit
+            )
+            self._has_warned = True
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Return True if an error says that memory ran out, on a GPU or on the CPU."""
+    if isinstance(error, MemoryError):
+        return True
+    is_of_engine = isinstance(error, RuntimeError) or type(error).__module__.startswith('onnxruntime')
+    return is_of_engine and any(phrase in str(error).lower() for phrase in _PHRASES)

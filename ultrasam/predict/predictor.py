@@ -14,8 +14,7 @@ from ultrasam.masks.foreground import box_of_mask
 from ultrasam.predict.embedding_cache import EmbeddingCache
 from ultrasam.predict.engines import open_engine
 from ultrasam.predict.engines.base import MASKS_PER_PASS, Decoded, Engine
-from ultrasam.predict.geometry import ImageGeometry
-from ultrasam.predict.postprocess import MASK_UPSAMPLINGS, masks_at_image_size
+from ultrasam.predict.geometry import MASK_UPSAMPLINGS, ImageGeometry, masks_at_image_size
 from ultrasam.predict.prompts import BOX_LABELS, NetworkPrompt, network_prompt
 from ultrasam.structures.frames import Frame, ObjectPrompt, Segmentation
 

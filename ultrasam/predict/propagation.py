@@ -1,4 +1,4 @@
-"""What the frames of one file are prompted with: the same throughout, or each with the masks of the one before."""
+"""Propagation through the frames of a file: each is prompted with the masks of the one before."""
 
 from __future__ import annotations
 
@@ -12,31 +12,7 @@ from ultrasam.predict.predictor import EncodedImage, Predictor
 from ultrasam.structures.frames import ObjectPrompt, Segmentation
 
 
-class SamePrompts:
-    """Answers every frame with the same prompts.
-
-    Args:
-        predictor: The model.
-        prompts: one an object.
-        refinements: passes after the first; None for those of the model.
-    """
-
-    def __init__(
-        self, predictor: Predictor, prompts: Sequence[ObjectPrompt], refinements: int | None
-    ) -> None:
-        self._predictor = predictor
-        self._prompts = prompts
-        self._refinements = refinements
-
-    def answer(self, encoded: EncodedImage) -> Segmentation:
-        """Masks of the next frame; raises PromptError for a prompt that means nothing there."""
-        return self._ask(encoded, self._prompts)
-
-    def _ask(self, encoded: EncodedImage, prompts: Sequence[ObjectPrompt]) -> Segmentation:
-        return self._predictor.decode(encoded, prompts, refinements=self._refinements)
-
-
-class CarriedPrompts(SamePrompts):
+class CarriedPrompts:
     """Answers the first frame with the prompts, each later one with the masks of the frame before.
 
     Nothing else is carried along: no memory, no motion model; an object that is lost stays lost and keeps
@@ -51,13 +27,16 @@ class CarriedPrompts(SamePrompts):
     def __init__(
         self, predictor: Predictor, prompts: Sequence[ObjectPrompt], refinements: int | None
     ) -> None:
-        super().__init__(predictor, prompts, refinements)
+        self._predictor = predictor
+        self._prompts = prompts
+        self._refinements = refinements
         self._current: list[ObjectPrompt | None] = list(prompts)
 
     def answer(self, encoded: EncodedImage) -> Segmentation:
         """Masks of the next frame; raises PromptError for a prompt that means nothing there."""
         alive = [i for i, prompt in enumerate(self._current) if prompt is not None]
-        answer = self._ask(encoded, [prompt for prompt in self._current if prompt is not None])
+        prompts = [prompt for prompt in self._current if prompt is not None]
+        answer = self._predictor.decode(encoded, prompts, refinements=self._refinements)
         full = _spread(answer, alive, self._prompts, encoded.geometry.original_hw)
         for i in alive:
             self._current[i] = _prompt_of_mask(full.masks[i], full.logits[i])

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -19,6 +16,7 @@ import numpy as np
 from pycocotools import mask as coco_mask
 
 from ultrasam.errors import ConfigError, UltraSamError
+from ultrasam.processes import in_order
 from ultrasam.simulation.frame import CATEGORIES, SimulatedFrame, SimulationSettings
 from ultrasam.simulation.simulator import simulate_frame
 
@@ -155,11 +153,10 @@ def write_frames(
         (scratch / 'images').mkdir()
         work = partial(_write_one, scratch / 'images', compression)
         records: list[dict[str, Any]] = []
-        with _mapper(jobs) as run:
-            for record in run(work, enumerate(orders)):
-                records.append(record)
-                if progress is not None:
-                    progress(len(records), len(orders))
+        for record in in_order(work, list(enumerate(orders)), jobs=jobs, together=8):
+            records.append(record)
+            if progress is not None:
+                progress(len(records), len(orders))
         coco = _coco(records, categories)
         text = json.dumps(coco, separators=(',', ':'), sort_keys=True)
         (scratch / 'annotations.json').write_text(text + '\n', encoding='utf-8')
@@ -171,27 +168,6 @@ def write_frames(
         shutil.rmtree(scratch, ignore_errors=True)
         raise
     return out_dir / 'annotations.json'
-
-
-Mapper = Callable[
-    [Callable[[tuple[int, FrameOrder]], dict[str, Any]], Iterable[tuple[int, FrameOrder]]],
-    Iterable[dict[str, Any]],
-]
-
-
-@contextmanager
-def _mapper(jobs: int) -> Iterator[Mapper]:
-    """A ``map`` that keeps order, over processes if there are several jobs."""
-    if jobs == 1:
-        yield map
-        return
-    context = multiprocessing.get_context('spawn')
-    with ProcessPoolExecutor(jobs, mp_context=context, initializer=cv2.setNumThreads, initargs=(1,)) as pool:
-        try:
-            yield partial(pool.map, chunksize=8)
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
 
 
 def _write_one(folder: Path, compression: int, numbered: tuple[int, FrameOrder]) -> dict[str, Any]:

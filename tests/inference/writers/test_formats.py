@@ -16,9 +16,8 @@ from pycocotools.coco import COCO
 
 from ultrasam.errors import OutputError
 from ultrasam.io.writers import ResultWriter
-from ultrasam.io.writers.canvas import instance_colour
 from ultrasam.io.writers.measurements import measure
-from ultrasam.io.writers.pictures import draw_overlay, label_map
+from ultrasam.io.writers.pictures import draw_overlay, instance_colour, label_map
 from ultrasam.io.writers.table import COLUMNS
 from ultrasam.openmmlab.datasets import UltraSamCocoDataset
 from ultrasam.openmmlab.transforms import LoadInstanceAnnotations, PackPromptedInputs, SamplePrompts
@@ -29,7 +28,7 @@ from .conftest import GEOMETRY, files_in, make_frame, make_segmentation
 
 def write_all(out_dir, pairs, *formats, files=None):
     with ResultWriter(out_dir, formats=formats) as writer:
-        writer.plan(files or {frame.source: 1 for frame, _ in pairs})
+        writer.plan(files or {frame.source: False for frame, _ in pairs})
         for frame, segmentation in pairs:
             writer.write(frame, segmentation)
 
@@ -106,7 +105,7 @@ def coco_run(tmp_path):
             make_segmentation((50, 40), seed=3),
         ),
     ]
-    write_all(tmp_path, pairs, 'coco', files={pairs[0][0].source: 2, pairs[2][0].source: 1})
+    write_all(tmp_path, pairs, 'coco', files={pairs[0][0].source: True, pairs[2][0].source: False})
     return tmp_path, pairs
 
 
@@ -242,7 +241,7 @@ def test_nifti_of_a_volume(tmp_path, axis):
         )
         np.moveaxis(expected, axis, 0)[index] = expected_labels(segmentation)
         pairs.append((make_frame('liver.nii.gz', size_hw, index=index, geometry=geometry), segmentation))
-    write_all(tmp_path / 'out', pairs, 'nifti', files={pairs[0][0].source: 5})
+    write_all(tmp_path / 'out', pairs, 'nifti', files={pairs[0][0].source: True})
     assert expected.any() and files_in(tmp_path / 'out') == ['nifti/liver.nii.gz']
     labels = itk.ReadImage(str(tmp_path / 'out/nifti/liver.nii.gz'))
     assert (
@@ -276,7 +275,7 @@ def test_nifti_of_plain_frames(tmp_path, spacing, expected):
         (make_frame('cine.dcm', index=index, spacing_mm=spacing), make_segmentation(seed=index))
         for index in (0, 1)
     ]
-    write_all(tmp_path, pairs, 'nifti', files={pairs[0][0].source: 2})
+    write_all(tmp_path, pairs, 'nifti', files={pairs[0][0].source: True})
     assert files_in(tmp_path) == ['nifti/cine_0000.nii.gz', 'nifti/cine_0001.nii.gz']
     for index, (_, segmentation) in enumerate(pairs):
         image = itk.ReadImage(str(tmp_path / f'nifti/cine_{index:04d}.nii.gz'))

@@ -12,7 +12,7 @@ from ultrasam.io.writers.names import ResultNames
 
 def names_of(files: dict[str, int | None]) -> list[str]:
     names = ResultNames()
-    names.add({Path(path): count for path, count in files.items()})
+    names.add({Path(path): count != 1 for path, count in files.items()})
     return [names[Path(path)].name for path in files]
 
 
@@ -34,9 +34,9 @@ def test_stem(path, name):
 
 def test_frames_are_numbered():
     names = ResultNames()
-    names.add({Path('a.png'): 1, Path('b.avi'): 2, Path('c.avi'): None})
+    names.add({Path('a.png'): False, Path('b.avi'): True, Path('c.avi'): True})
     assert names[Path('a.png')].frame_name(0) == 'a'
-    assert list(names[Path('b.avi')].frame_names()) == ['b_0000', 'b_0001']
+    assert [names[Path('b.avi')].frame_name(i) for i in (0, 1)] == ['b_0000', 'b_0001']
     assert names[Path('c.avi')].frame_name(12345) == 'c_12345'
 
 
@@ -60,14 +60,14 @@ def test_capitals_do_not_tell_apart():
 @pytest.mark.parametrize('files', [{'a.avi': 3, 'a_0001.png': 1}, {'a_0001.png': 1, 'a.avi': 3}])
 def test_picture_named_like_a_frame(files):
     names = ResultNames()
-    names.add({Path(path): count for path, count in files.items()})
+    names.add({Path(path): count != 1 for path, count in files.items()})
     series, single = names[Path('a.avi')], names[Path('a_0001.png')]
-    assert single.frame_name(0) not in series.frame_names()
+    assert single.frame_name(0) not in [series.frame_name(i) for i in range(3)]
 
 
 def test_later_calls_keep_names():
     names = ResultNames()
-    names.add({Path('p1/a.png'): 1})
-    names.add({Path('p1/a.png'): 1, Path('p2/a.png'): 1})
+    names.add({Path('p1/a.png'): False})
+    names.add({Path('p1/a.png'): False, Path('p2/a.png'): False})
     assert (names[Path('p1/a.png')].name, names[Path('p2/a.png')].name) == ('a', 'p2-a')
     assert Path('p3/a.png') not in names

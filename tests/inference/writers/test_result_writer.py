@@ -12,7 +12,7 @@ from PIL import Image
 
 from ultrasam.errors import ConfigError, OutputError
 from ultrasam.io.writers import FORMATS, ResultWriter
-from ultrasam.io.writers import files as writer_files
+from ultrasam.io.writers import formats as writer_files
 
 from .conftest import files_in, make_frame, make_segmentation
 
@@ -46,7 +46,7 @@ def test_all_formats_at_once(tmp_path):
 def test_same_stem_in_two_folders(tmp_path):
     paths = [Path('p1/scan.png'), Path('p2/scan.png'), Path('p2/scan.dcm')]
     with ResultWriter(tmp_path, formats=['mask', 'coco']) as writer:
-        writer.plan(dict.fromkeys(paths, 1))
+        writer.plan(dict.fromkeys(paths, False))
         for seed, path in enumerate(paths):
             writer.write(make_frame(path, seed=seed), make_segmentation(seed=seed))
     assert files_in(tmp_path / 'mask') == ['p1-scan.png', 'p2-scan-dcm.png', 'p2-scan-png.png']
@@ -74,11 +74,11 @@ def test_existing_results_are_refused_before_work(tmp_path, name):
         pytest.raises(OutputError, match='exists already'),
         ResultWriter(tmp_path, formats=[name]) as writer,
     ):
-        writer.plan({source: 1})
+        writer.plan({source: False})
         pytest.fail('the plan must be refused')
     assert {path: (tmp_path / path).read_bytes() for path in files_in(tmp_path)} == before
     with ResultWriter(tmp_path, formats=[name], overwrite=True) as writer:
-        writer.plan({source: 1})
+        writer.plan({source: False})
         writer.write(make_frame(source, seed=5), make_segmentation(seed=5))
     assert list(before) == files_in(tmp_path)
     assert all((tmp_path / path).read_bytes() != content for path, content in before.items())
@@ -88,14 +88,14 @@ def test_one_existing_frame_of_a_series_is_enough(tmp_path):
     (tmp_path / 'mask').mkdir()
     (tmp_path / 'mask/cine_0007.png').write_bytes(b'mine')
     writer = ResultWriter(tmp_path, formats=['mask'])
-    writer.plan({Path('cine.avi'): 7})
+    writer.plan({Path('cine.png'): False, Path('other.avi'): True})
     with pytest.raises(OutputError, match=r'cine_0007\.png exists'):
-        ResultWriter(tmp_path, formats=['mask']).plan({Path('cine.avi'): 8})
+        writer.plan({Path('cine.avi'): True})
 
 
 def test_result_that_appears_during_the_run_is_kept(tmp_path):
     writer = ResultWriter(tmp_path, formats=['mask', 'csv'])
-    writer.plan({Path('scan.png'): 1})
+    writer.plan({Path('scan.png'): False})
     (tmp_path / 'mask/scan.png').write_bytes(b'mine')
     with pytest.raises(OutputError, match='exists'):
         writer.write(make_frame('scan.png'), make_segmentation())
@@ -112,7 +112,7 @@ def test_inputs_are_never_replaced(tmp_path):
     source.write_bytes(b'input')
     writer = ResultWriter(tmp_path, formats=['coco'], overwrite=True)
     with pytest.raises(OutputError, match='is an input'):
-        writer.plan({source: 1})
+        writer.plan({source: False})
     with pytest.raises(OutputError, match='is an input'):
         writer.write(make_frame(source), make_segmentation())
     assert source.read_bytes() == b'input'
@@ -177,7 +177,7 @@ def test_nothing_is_published_before_the_end(tmp_path):
 )
 def test_frames_twice_or_out_of_order(tmp_path, order):
     with ResultWriter(tmp_path, formats=['csv'], overwrite=True) as writer:
-        writer.plan({Path('a.avi'): 2, Path('b.avi'): 2})
+        writer.plan({Path('a.avi'): True, Path('b.avi'): True})
         for name, index in order[:-1]:
             writer.write(make_frame(f'{name}.avi', index=index), make_segmentation())
         name, index = order[-1]

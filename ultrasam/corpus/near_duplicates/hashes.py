@@ -18,7 +18,7 @@ from ultrasam.corpus.errors import DataFaultsError, EnvironmentFault, Fault, Raw
 from ultrasam.corpus.layout import Track, untracked
 from ultrasam.corpus.near_duplicates.listing import Picture
 from ultrasam.corpus.near_duplicates.views import CROPS, DETAIL_SIDE, content_of, detail_of, read_gray
-from ultrasam.corpus.processes import Workers
+from ultrasam.processes import in_order
 
 BITS_A_SIDE = 16
 HASH_BYTES = BITS_A_SIDE**2 // 8
@@ -93,7 +93,7 @@ def hash_dataset(
     pictures: Sequence[Picture],
     cache: Path,
     *,
-    workers: Workers | None = None,
+    jobs: int = 1,
     track: Track = untracked,
 ) -> Hashes:
     """Hash the images of a data set; what is in the cache and unchanged (size and time of the file) is not read.
@@ -102,7 +102,7 @@ def hash_dataset(
         name: of the data set.
         pictures: its images.
         cache: file that keeps hashes; written also when the work is stopped.
-        workers: do the work; None for this process.
+        jobs: Number of processes.
         track: shows progress.
 
     Raises:
@@ -128,14 +128,9 @@ def hash_dataset(
     done[wanted] = False
     faults: list[Fault] = []
     try:
-        results = (workers or Workers(None)).run(
-            hash_image,
-            [pictures[place].path for place in wanted],
-            title=f'hash {name}',
-            track=track,
-            together=CHUNK,
-        )
-        for place, result in zip(wanted, results, strict=True):
+        paths = [pictures[place].path for place in wanted]
+        results = in_order(hash_image, paths, jobs=jobs, together=CHUNK)
+        for place, result in zip(track(wanted, f'hash {name}'), results, strict=True):
             if isinstance(result, Fault):
                 faults.append(result)
                 continue

@@ -14,7 +14,7 @@ from ultrasam.corpus.near_duplicates.confirmation import LEAST_AGREEMENT, Compar
 from ultrasam.corpus.near_duplicates.hashes import CHUNK, HASH_BYTES, Hashes, hash_dataset
 from ultrasam.corpus.near_duplicates.listing import UNSPLIT, Picture, list_pictures
 from ultrasam.corpus.near_duplicates.views import CROPS
-from ultrasam.corpus.processes import Workers, workers_of
+from ultrasam.processes import check_jobs, in_order
 
 CACHE = '.near_duplicates'
 
@@ -104,31 +104,27 @@ def find_near_duplicates(
         InputError: there is no data set, or a process was ended.
         OutputError: the cache cannot be written.
     """
-    with workers_of(jobs) as workers:
-        report = NearDuplicateReport(open_corpus(root))
-        pictures, hashes = _hash(report, cache or Path(root) / CACHE, workers, track)
-        report.images, report.cached = len(pictures), hashes.cached
-        report.blank = [picture for picture, blank in zip(pictures, hashes.blank, strict=True) if blank]
-        places = np.flatnonzero(~hashes.blank)
-        pictures = [pictures[place] for place in places]
-        found = find_candidates(hashes.values[places], _group_numbers(pictures), track=track)
-        report.alike_in_group, report.not_followed = found.alike_in_group, found.not_followed
-        report.proposed = len(found.pairs)
-        report.pairs = _confirm(pictures, found, workers, track)
+    check_jobs(jobs)
+    report = NearDuplicateReport(open_corpus(root))
+    pictures, hashes = _hash(report, cache or Path(root) / CACHE, jobs, track)
+    report.images, report.cached = len(pictures), hashes.cached
+    report.blank = [picture for picture, blank in zip(pictures, hashes.blank, strict=True) if blank]
+    places = np.flatnonzero(~hashes.blank)
+    pictures = [pictures[place] for place in places]
+    found = find_candidates(hashes.values[places], _group_numbers(pictures), track=track)
+    report.alike_in_group, report.not_followed = found.alike_in_group, found.not_followed
+    report.proposed = len(found.pairs)
+    report.pairs = _confirm(pictures, found, jobs, track)
     return report
 
 
-def _hash(
-    report: NearDuplicateReport, cache: Path, workers: Workers, track: Track
-) -> tuple[list[Picture], Hashes]:
+def _hash(report: NearDuplicateReport, cache: Path, jobs: int, track: Track) -> tuple[list[Picture], Hashes]:
     pictures: list[Picture] = []
     parts = [Hashes(np.zeros((0, len(CROPS), HASH_BYTES), np.uint8), np.zeros(0, bool))]
     for folder in report.corpus.datasets:
         own = list_pictures(folder)
         pictures += own
-        parts.append(
-            hash_dataset(folder.name, own, cache / f'{folder.name}.npz', workers=workers, track=track)
-        )
+        parts.append(hash_dataset(folder.name, own, cache / f'{folder.name}.npz', jobs=jobs, track=track))
     values = np.concatenate([part.values for part in parts])
     blank = np.concatenate([part.blank for part in parts])
     return pictures, Hashes(values, blank, sum(part.cached for part in parts))
@@ -140,9 +136,7 @@ def _group_numbers(pictures: Sequence[Picture]) -> np.ndarray:
     return np.array([numbers.setdefault(picture.group, len(numbers)) for picture in pictures], np.int64)
 
 
-def _confirm(
-    pictures: Sequence[Picture], found: Candidates, workers: Workers, track: Track
-) -> list[NearDuplicate]:
+def _confirm(pictures: Sequence[Picture], found: Candidates, jobs: int, track: Track) -> list[NearDuplicate]:
     # pairs of one image after each other: it is read once
     order = np.lexsort((found.pairs[:, 1], found.pairs[:, 0]))
     comparisons = [
@@ -154,8 +148,8 @@ def _confirm(
         for i in order
     ]
     pairs = []
-    results = workers.run(agreement, comparisons, title='compare pixels', track=track, together=CHUNK)
-    for i, reached in zip(order.tolist(), results, strict=True):
+    results = in_order(agreement, comparisons, jobs=jobs, together=CHUNK)
+    for i, reached in zip(track(order.tolist(), 'compare pixels'), results, strict=True):
         if reached >= LEAST_AGREEMENT:
             one, other = (pictures[place] for place in found.pairs[i])
             is_mirrored = CROPS[found.crops[i, 0]].mirrored != CROPS[found.crops[i, 1]].mirrored

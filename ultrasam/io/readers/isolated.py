@@ -218,7 +218,7 @@ _current: _OpenFile | None = None
 def _logged(function: Callable[..., _Answer], *args: Any) -> tuple[_Answer, list[logging.LogRecord]]:
     """Call a function and return its answer with what was logged meanwhile."""
     records: queue.SimpleQueue[logging.LogRecord] = queue.SimpleQueue()
-    logger, handler = logging.getLogger('ultrasam'), logging.handlers.QueueHandler(records)  # type: ignore[arg-type]
+    logger, handler = logging.getLogger('ultrasam'), logging.handlers.QueueHandler(records)
     logger.addHandler(handler)
     logger.propagate = False
     try:

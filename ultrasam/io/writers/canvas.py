@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import colorsys
 from itertools import pairwise
 
 import cv2
@@ -14,28 +13,6 @@ WHITE: Colour = (255, 255, 255)
 BLACK: Colour = (20, 20, 20)
 GREEN: Colour = (30, 200, 70)
 RED: Colour = (225, 40, 40)
-
-# Colours that differ to colour-blind eyes as well (after Okabe and Ito 2008), on dark ultrasound.
-_FIRST_COLOURS: tuple[Colour, ...] = (
-    (86, 180, 233),
-    (230, 159, 0),
-    (0, 190, 150),
-    (240, 228, 66),
-    (204, 121, 167),
-    (213, 94, 0),
-    (60, 120, 230),
-)
-_GOLDEN_RATIO = 0.618034
-
-
-def instance_colour(index: int) -> Colour:
-    """RGB colour of instance ``index``, the same in every picture."""
-    if index < len(_FIRST_COLOURS):
-        return _FIRST_COLOURS[index]
-    hue = (index * _GOLDEN_RATIO) % 1
-    saturation = (0.85, 0.6)[index % 2]
-    red, green, blue = colorsys.hsv_to_rgb(hue, saturation, 0.95)
-    return round(255 * red), round(255 * green), round(255 * blue)
 
 
 class Canvas:

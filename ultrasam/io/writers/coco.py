@@ -11,8 +11,7 @@ import numpy as np
 from pycocotools import mask as coco_mask
 
 from ultrasam.atomic import publish_bytes, publish_file
-from ultrasam.io.writers.files import Spool, path_text
-from ultrasam.io.writers.formats import ResultFormat
+from ultrasam.io.writers.formats import ResultFormat, Spool, path_text
 from ultrasam.io.writers.names import ResultFile
 from ultrasam.io.writers.pictures import png_bytes
 from ultrasam.structures import Frame, ObjectPrompt, Segmentation

@@ -1,14 +1,21 @@
-"""What every output format can do."""
+"""What every output format can do, and the folders and files that it writes to."""
 
 from __future__ import annotations
 
+import contextlib
+import os
+import shutil
+import tempfile
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import IO
 
-from ultrasam.io.writers.files import make_folder
-from ultrasam.io.writers.names import ResultFile
+from ultrasam.errors import OutputError
+from ultrasam.io.writers.names import NUMBERED, ResultFile
 from ultrasam.structures import Frame, Segmentation
+
+_CHUNK = 1 << 20
 
 
 class ResultFormat(ABC):
@@ -35,10 +42,17 @@ class ResultFormat(ABC):
         make_folder(out_dir)
         make_folder(self.folder)
 
-    def targets(self, file: ResultFile) -> Iterator[Path]:
-        """The files that the frames of an input file lead to, as far as they are known beforehand."""
-        if self.folder_name:
-            yield from (self.path_of(name) for name in file.frame_names())
+    def existing(self, files: Iterable[ResultFile]) -> Iterator[Path]:
+        """Give the results of input files that an earlier run left."""
+        if not self.folder_name:
+            return
+        names = (path.name for path in self.folder.iterdir() if path.name.endswith(self.suffix))
+        present = {name.removesuffix(self.suffix): self.folder / name for name in sorted(names)}
+        of_series = {NUMBERED.sub('', name): path for name, path in present.items()}
+        for file in files:
+            found = (of_series if file.is_series else present).get(file.name)
+            if found is not None:
+                yield found
 
     def path_of(self, name: str) -> Path:
         """File for results of the given name."""
@@ -53,3 +67,81 @@ class ResultFormat(ABC):
 
     def discard(self) -> None:  # noqa: B027
         """Let go of what was kept without writing it."""
+
+
+def refuse_existing(targets: Iterable[Path], *, overwrite: bool) -> None:
+    """See that results are not there yet.
+
+    Raises:
+        OutputError: one exists, and ``overwrite`` is false.
+    """
+    if overwrite:
+        return
+    for target in targets:
+        if os.path.lexists(target):
+            raise OutputError(
+                f'{target} exists already: choose another output folder, remove it, '
+                'or allow it to be overwritten (--overwrite)'
+            )
+
+
+def make_folder(folder: Path) -> None:
+    """Create a folder, with those above it, and see that files can be written into it.
+
+    Raises:
+        OutputError: it cannot be created or written to.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise OutputError(
+            f'no results can be written to {folder} ({error.strerror or error}): '
+            'choose another output folder, or mend its permissions'
+        ) from error
+
+
+class Spool:
+    """Text that grows on disk, nameless and gone with the process, until it is copied into a file.
+
+    Args:
+        folder: of the file that it will go to.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        # the file lives as long as the spool, so no block can hold it
+        self._file: IO[str] = tempfile.TemporaryFile('w+', encoding='utf-8', newline='', dir=folder)  # noqa: SIM115
+
+    def add(self, text: str) -> None:
+        """Append ``text``.
+
+        Raises:
+            OutputError: the disk is full, or fails.
+        """
+        try:
+            self._file.write(text)
+        except OSError as error:
+            raise _cannot_write(self._folder, error) from error
+
+    def copy_to(self, file: IO[str]) -> None:
+        """Append everything to an open file."""
+        self._file.seek(0)
+        shutil.copyfileobj(self._file, file, _CHUNK)
+
+    def close(self) -> None:
+        """Forget the text."""
+        with contextlib.suppress(OSError):
+            self._file.close()
+
+
+def path_text(path: Path) -> str:
+    """A path with forward slashes, as text that any file can hold: bytes that are no UTF-8 are replaced."""
+    return os.fsencode(path.as_posix()).decode('utf-8', 'replace')
+
+
+def _cannot_write(target: Path, error: OSError) -> OutputError:
+    return OutputError(
+        f'{target} cannot be written ({error.strerror or error}): see to the disk, then run again'
+    )

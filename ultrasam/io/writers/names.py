@@ -6,14 +6,14 @@ import os
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from itertools import chain, count
 from pathlib import Path
 
 # '.nii.gz' is one suffix; the number that ends a DICOM name such as '1.2.840.10008' is none
 _SUFFIX = re.compile(r'(?<=.)(\.nii\.gz|\.[a-z][a-z0-9]{0,4})$', re.IGNORECASE)
-_NUMBERED = re.compile(r'_\d{4,}$')
+NUMBERED = re.compile(r'_\d{4,}$')
 _LEVELS = 3
 
 
@@ -23,26 +23,17 @@ class ResultFile:
 
     Args:
         source: the input file.
-        num_frames: its frames, or None if it has more than one but nobody knows how many.
+        is_series: Whether results carry the number of their frame.
         name: of its results, without suffix; no other input file has the same.
     """
 
     source: Path
-    num_frames: int | None
+    is_series: bool
     name: str
-
-    @property
-    def is_series(self) -> bool:
-        """Whether results carry the number of their frame."""
-        return self.num_frames != 1
 
     def frame_name(self, index: int) -> str:
         """Name of the results of frame ``index``, without suffix."""
         return f'{self.name}_{index:04d}' if self.is_series else self.name
-
-    def frame_names(self) -> Iterator[str]:
-        """Names of the results of all frames that are known beforehand."""
-        return (self.frame_name(index) for index in range(self.num_frames or 0))
 
 
 class ResultNames:
@@ -65,11 +56,11 @@ class ResultNames:
     def __getitem__(self, source: Path) -> ResultFile:
         return self._files[os.path.abspath(source)]
 
-    def add(self, files: Mapping[Path, int | None]) -> None:
+    def add(self, files: Mapping[Path, bool]) -> None:
         """Name files; those that have a name keep it.
 
         Args:
-            files: input files with their number of frames, None if unknown.
+            files: Input files, and whether each may hold several frames.
         """
         new = {os.path.abspath(path): path for path in files}
         new = {key: path for key, path in new.items() if key not in self._files}
@@ -78,15 +69,20 @@ class ResultNames:
             for key in crowded:
                 levels[key] += 1
         for key, path in new.items():
-            name = self._free_name(key, levels[key], series=files[path] != 1)
+            name = self._free_name(key, levels[key], series=files[path])
             self._files[key] = ResultFile(path, files[path], name)
+
+    def settle(self, source: Path, *, is_series: bool) -> None:
+        """State whether a file holds several frames, now that it is open."""
+        key = os.path.abspath(source)
+        self._files[key] = replace(self._files[key], is_series=is_series)
 
     def _free_name(self, key: str, level: int, *, series: bool) -> str:
         """The first candidate that no other file has, now taken."""
         by_level = [_candidate(key, each) for each in range(level, _LEVELS)]
         for name in chain(by_level, (f'{by_level[-1]}-{number}' for number in count(2))):
             plain = _comparable(name)
-            stripped = _NUMBERED.sub('', plain)
+            stripped = NUMBERED.sub('', plain)
             numbered = stripped != plain
             # a picture 'a_0001' would collide with frame 1 of a video 'a'
             collides = plain in self._numbered if series else numbered and stripped in self._series

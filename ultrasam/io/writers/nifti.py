@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -38,12 +37,6 @@ class NiftiFormat(ResultFormat):
         self._file: ResultFile | None = None
         self._geometry: VolumeGeometry | None = None
         self._labels = np.zeros((0, 0, 0), np.uint8)
-
-    def targets(self, file: ResultFile) -> Iterator[Path]:
-        """One file a frame, and one for the case that it is a volume."""
-        yield from super().targets(file)
-        if file.is_series:
-            yield self.path_of(file.name)
 
     def write(self, file: ResultFile, frame: Frame, segmentation: Segmentation) -> None:
         """Write a frame, or put a slice into its volume."""

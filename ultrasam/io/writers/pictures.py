@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import colorsys
 import io
 
 import cv2
@@ -10,7 +11,7 @@ from PIL import Image
 
 from ultrasam.atomic import publish_bytes
 from ultrasam.errors import OutputError
-from ultrasam.io.writers.canvas import Canvas, instance_colour
+from ultrasam.io.writers.canvas import Canvas, Colour
 from ultrasam.io.writers.formats import ResultFormat
 from ultrasam.io.writers.names import ResultFile
 from ultrasam.structures import Frame, Segmentation
@@ -20,6 +21,17 @@ _TINT = 0.3
 _MANY = 12
 # letters of a class name, so that its chip stays narrower than the picture
 _LONGEST_NAME = 28
+# Colours that differ to colour-blind eyes as well (after Okabe and Ito 2008), on dark ultrasound.
+_FIRST_COLOURS: tuple[Colour, ...] = (
+    (86, 180, 233),
+    (230, 159, 0),
+    (0, 190, 150),
+    (240, 228, 66),
+    (204, 121, 167),
+    (213, 94, 0),
+    (60, 120, 230),
+)
+_GOLDEN_RATIO = 0.618034
 
 
 class OverlayFormat(ResultFormat):
@@ -47,6 +59,16 @@ class MaskFormat(ResultFormat):
         labels = label_map(segmentation)
         content = palette_png_bytes(labels) if labels.dtype == np.uint8 else png_bytes(labels)
         publish_bytes(self.path_of(file.frame_name(frame.index)), content, overwrite=self.overwrite)
+
+
+def instance_colour(index: int) -> Colour:
+    """RGB colour of instance ``index``, the same in every picture."""
+    if index < len(_FIRST_COLOURS):
+        return _FIRST_COLOURS[index]
+    hue = (index * _GOLDEN_RATIO) % 1
+    saturation = (0.85, 0.6)[index % 2]
+    red, green, blue = colorsys.hsv_to_rgb(hue, saturation, 0.95)
+    return round(255 * red), round(255 * green), round(255 * blue)
 
 
 def label_map(segmentation: Segmentation) -> np.ndarray:

@@ -10,8 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from ultrasam.atomic import publish_file
-from ultrasam.io.writers.files import Spool, path_text
-from ultrasam.io.writers.formats import ResultFormat
+from ultrasam.io.writers.formats import ResultFormat, Spool, path_text
 from ultrasam.io.writers.measurements import Measurement, measure
 from ultrasam.io.writers.names import ResultFile
 from ultrasam.structures import Frame, Segmentation

@@ -9,8 +9,7 @@ from types import MappingProxyType, TracebackType
 
 from ultrasam.errors import ConfigError, OutputError
 from ultrasam.io.writers.coco import CocoFormat
-from ultrasam.io.writers.files import refuse_existing
-from ultrasam.io.writers.formats import ResultFormat
+from ultrasam.io.writers.formats import ResultFormat, refuse_existing
 from ultrasam.io.writers.names import ResultFile, ResultNames
 from ultrasam.io.writers.nifti import NiftiFormat
 from ultrasam.io.writers.pictures import MaskFormat, OverlayFormat
@@ -82,22 +81,27 @@ class ResultWriter:
             raise
         self._real_folders = {each.folder: os.path.realpath(each.folder) for each in self._formats}
 
-    def plan(self, files: Mapping[Path, int | None]) -> None:
+    def plan(self, files: Mapping[Path, bool]) -> None:
         """Tell which files will come, so that names and results that exist are settled before any work.
 
         Args:
-            files: input files with their number of frames; None for several of unknown number.
+            files: Input files, and whether each may hold several frames.
 
         Raises:
-            OutputError: a result exists and must not be overwritten, or would replace an input.
+            OutputError: A result exists and must not be overwritten, or would replace an input.
         """
         self._names.add(files)
         self._inputs.update(os.path.realpath(path) for path in files)
         named = [self._names[path] for path in files]
         for each in self._formats:
-            for target in (target for file in named for target in each.targets(file)):
-                self._refuse_input(target)
-                refuse_existing([target], overwrite=self._overwrite)
+            for file in named if each.folder_name else ():
+                self._refuse_input(each.path_of(file.name))
+            refuse_existing(each.existing(named), overwrite=self._overwrite)
+
+    def begin(self, source: Path, *, is_series: bool) -> None:
+        """State whether a file holds several frames, whose results are numbered; one that was not planned is now."""
+        self.plan({source: is_series} if source not in self._names else {})
+        self._names.settle(source, is_series=is_series)
 
     def write(self, frame: Frame, segmentation: Segmentation) -> None:
         """Write the masks of one frame.
@@ -156,7 +160,7 @@ class ResultWriter:
     def _file_of(self, frame: Frame) -> ResultFile:
         if frame.source not in self._names:
             is_volume = frame.geometry is not None and frame.geometry.size_xyz[2 - frame.geometry.axis] > 1
-            self.plan({frame.source: None if is_volume or frame.index else 1})
+            self.plan({frame.source: is_volume or frame.index > 0})
         return self._names[frame.source]
 
     def _refuse_input(self, target: Path) -> None:

@@ -169,8 +169,8 @@ def test_each_bad_file_is_named_with_its_fault_and_the_others_are_done(
         Image.fromarray(image[:120, :150]).save(root / name)
     assert predict(root, *BOX, '--checkpoint', checkpoint, '--out', out, '--format', 'mask') == 3
     printed = capsys.readouterr()
-    # what comes before the fault of a loop is kept
-    assert files_in(out) == ['mask/a_good.png', 'mask/cut_0000.png', 'mask/z_good.png']
+    # what comes before the fault of a loop is kept; names do not depend on which file can be read
+    assert files_in(out) == ['mask/a_good.png', 'mask/in-cut-dcm_0000.png', 'mask/z_good.png']
     lines = [line for line in printed.err.splitlines() if line.startswith('not done: ')]
     assert len(lines) == len(BAD_FILES)
     for name, (_, message) in BAD_FILES.items():

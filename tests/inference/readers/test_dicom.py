@@ -21,7 +21,6 @@ from tests.inference.readers.files import (
 )
 from ultrasam.errors import InputError
 from ultrasam.io.readers import FrameSource, open_frames
-from ultrasam.io.readers.dicom_header import VoiWindow
 
 pydicom = pytest.importorskip('pydicom', reason='needs the extra dicom')
 uid = pydicom.uid
@@ -167,11 +166,27 @@ def test_voi_lut_of_a_functional_group(tmp_path: Path) -> None:
     assert np.array_equal(gray_of(path), 255 - ramp())
 
 
-def test_window_functions() -> None:
-    values = np.array([-50.0, 0, 50, 150])
-    assert VoiWindow(50, 100, 'LINEAR_EXACT')(values).tolist() == [0, 0, 128, 255]
-    assert VoiWindow(50, 100, 'SIGMOID')(values).tolist() == [5, 30, 128, 250]
-    assert VoiWindow(51, 1)(np.array([50.0, 51])).tolist() == [0, 255]
+@pytest.mark.parametrize(
+    ('window', 'expected'),
+    [
+        ((50, 100, 'LINEAR_EXACT'), [0, 0, 128, 255]),
+        ((50, 100, 'SIGMOID'), [5, 30, 128, 250]),
+        ((51, 1, 'LINEAR'), [0, 0, 0, 255]),
+    ],
+)
+def test_window_functions(tmp_path: Path, window: tuple[float, float, str], expected: list[int]) -> None:
+    center, width, function = window
+    stored = np.array([[0, 50, 100, 200]], np.uint8)
+    path = save_dicom(
+        tmp_path / 'a.dcm',
+        stored,
+        RescaleSlope=1,
+        RescaleIntercept=-50,
+        WindowCenter=center,
+        WindowWidth=width,
+        VOILUTFunction=function,
+    )
+    assert gray_of(path)[0].tolist() == expected
 
 
 def test_modality_table(tmp_path: Path) -> None:
@@ -377,7 +392,8 @@ def test_functional_groups(tmp_path: Path) -> None:
     first, second = open_frames(path)
     assert first.spacing_mm == second.spacing_mm == (0.7, 0.8)
     assert np.array_equal(first.image[..., 0], ramp())
-    assert np.array_equal(second.image[..., 0], np.floor(ramp() / 2 + 0.5))
+    # halves fall to either side
+    assert np.abs(second.image[..., 0] - ramp() / 2).max() <= 0.5
 
 
 # --- what cannot be read

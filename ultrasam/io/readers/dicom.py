@@ -140,7 +140,7 @@ class DicomSource(FrameSource):
             if lut := attribute(self._header, index, 'FrameVOILUTSequence', 'VOILUTSequence'):
                 return self._through_lut(values, lut[0])
             if window := voi_window(self._header, index):
-                return window(values)
+                return self._windowed(values, *window)
         return self._scale(values)
 
     def _through_lut(self, values: np.ndarray, item: Any) -> np.ndarray:
@@ -159,6 +159,17 @@ class DicomSource(FrameSource):
         dataset.VOILUTSequence[0].add_new('LUTData', 'US', table)
         places = np.rint(values).astype(np.int64).clip(first, first + (entries or 1 << 16) - 1)
         return spread(self._pixels.apply_voi_lut(places, dataset), 0, 2**bits - 1)
+
+    def _windowed(self, values: np.ndarray, center: float, width: float, function: str) -> np.ndarray:
+        """Apply a window (PS3.3, C.11.2.1.2) to values that are rescaled already, onto 8 bits."""
+        dataset = self._pydicom.Dataset()
+        dataset.PhotometricInterpretation, dataset.BitsStored, dataset.PixelRepresentation = (
+            'MONOCHROME2',
+            8,
+            0,
+        )
+        dataset.WindowCenter, dataset.WindowWidth, dataset.VOILUTFunction = center, width, function
+        return spread(self._pixels.apply_windowing(values, dataset), 0, 255)
 
     def _rescaled(self, pixels: np.ndarray, index: int) -> np.ndarray:
         if 'ModalityLUTSequence' in self._header:

@@ -7,13 +7,10 @@ can be read, and tested, by themselves.
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-
-from ultrasam.io.readers.intensity import spread
 
 _logger = logging.getLogger(__name__)
 
@@ -21,31 +18,6 @@ _logger = logging.getLogger(__name__)
 _REGION_IS_2D = 1
 _UNIT_CM = 3
 _MM_PER_CM = 10.0
-
-
-@dataclass(frozen=True)
-class VoiWindow:
-    """The window of a DICOM file (PS3.3, C.11.2.1.2).
-
-    Args:
-        center: of the window, after rescaling.
-        width: of the window, after rescaling.
-        function: ``LINEAR``, ``LINEAR_EXACT`` or ``SIGMOID``.
-    """
-
-    center: float
-    width: float
-    function: str = 'LINEAR'
-
-    def __call__(self, values: np.ndarray) -> np.ndarray:
-        """Spread values over 0 to 255, as uint8."""
-        if self.function == 'SIGMOID':
-            exponents = -4 * (values.astype(np.float64) - self.center) / self.width
-            return spread(1 / (1 + np.exp(exponents.clip(-500, 500))), 0, 1)
-        if self.function == 'LINEAR_EXACT':
-            return spread(values, self.center - self.width / 2, self.center + self.width / 2)
-        middle, half = self.center - 0.5, (self.width - 1) / 2
-        return spread(values, middle - half, middle + half)
 
 
 def is_resized(header: Any, path: Path) -> bool:
@@ -107,16 +79,15 @@ def detector_spacing_mm(header: Any, index: int) -> tuple[float, float] | None:
     return None
 
 
-def voi_window(header: Any, index: int) -> VoiWindow | None:
-    """The first window that the header states for a frame, or None."""
+def voi_window(header: Any, index: int) -> tuple[float, float, str] | None:
+    """Return centre, width and function of the first window that the header states for a frame, or None."""
     center = attribute(header, index, 'FrameVOILUTSequence', 'WindowCenter')
     width = attribute(header, index, 'FrameVOILUTSequence', 'WindowWidth')
     if center is None or width is None:
         return None
-    function = attribute(header, index, 'FrameVOILUTSequence', 'VOILUTFunction') or 'LINEAR'
+    function = str(attribute(header, index, 'FrameVOILUTSequence', 'VOILUTFunction') or 'LINEAR')
     narrowest = 1.0 if function == 'LINEAR' else np.finfo(np.float64).tiny
-    window = VoiWindow(_first(center), _first(width), str(function))
-    return window if window.width >= narrowest else None
+    return (_first(center), _first(width), function) if _first(width) >= narrowest else None
 
 
 def rescaling(header: Any, index: int) -> tuple[float, float]:

@@ -401,12 +401,7 @@ def test_nothing_is_overwritten_unasked(sam_file, tmp_path):
 
 
 def test_without_safetensors_the_extra_is_named(sam_file, tmp_path, monkeypatch):
-    import ultrasam.checkpoints.weight_files as module
-
-    def missing(name: str):
-        raise ImportError(name)
-
-    monkeypatch.setattr(module, 'import_module', missing)
+    monkeypatch.setitem(sys.modules, 'safetensors.torch', None)
     with pytest.raises(OutputError, match=r'ultrasam\[export\]'):
         convert_file(sam_file, tmp_path / 'out.safetensors')
 

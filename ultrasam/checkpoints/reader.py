@@ -10,7 +10,6 @@ import threading
 import zipfile
 from collections import OrderedDict
 from collections.abc import Mapping
-from importlib import import_module
 from pathlib import Path
 from typing import IO, Any
 
@@ -20,6 +19,7 @@ from ultrasam.checkpoints.digests import check_digest
 from ultrasam.checkpoints.saved_objects import SAFE_GLOBALS, RefusedContentError, finished
 from ultrasam.checkpoints.trust import VARIABLE, read_if_trusted
 from ultrasam.errors import CheckpointError
+from ultrasam.optional import optional_module
 
 _OVERRIDE = 'TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD'
 _FALSE_WORDS = ('', '0', 'n', 'no', 'f', 'false', 'off')
@@ -271,12 +271,9 @@ def _as_in_python_3(name: str) -> str:
 
 
 def _read_safetensors(file: Path, device: torch.device) -> dict[str, Any]:
-    try:
-        safetensors = import_module('safetensors')
-    except ImportError:
-        raise CheckpointError(
-            f'{file}: is a safetensors file. The package that reads it is missing: pip install safetensors'
-        ) from None
+    safetensors = optional_module(
+        'safetensors', need=f'{file}: a safetensors file', extra='train', error=CheckpointError
+    )
     try:
         with safetensors.safe_open(str(file), framework='pt', device=str(device)) as archive:
             tensors = OrderedDict((name, archive.get_tensor(name)) for name in list(archive.keys()))

@@ -6,7 +6,6 @@ import json
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from ultrasam.checkpoints.reader import Checkpoint, load_checkpoint_file
 from ultrasam.checkpoints.state_dicts import check_finite, state_dict_of
 from ultrasam.errors import CheckpointError, OutputError
 from ultrasam.hashing import file_sha256
+from ultrasam.optional import optional_module
 
 TORCH_SUFFIXES = ('.pth', '.pt', '.bin')
 SAFETENSORS_SUFFIX = '.safetensors'
@@ -225,9 +225,4 @@ def save_safetensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mappin
 
 
 def _safetensors(out: Path) -> Any:
-    try:
-        return import_module('safetensors.torch')
-    except ImportError:
-        raise OutputError(
-            f"{out}: safetensors is not installed: pip install 'ultrasam[export]', or choose .pth"
-        ) from None
+    return optional_module('safetensors.torch', need=f'{out}: this format', extra='export', error=OutputError)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ultrasam.corpus.statistics import AREA_EDGES, ASPECT_EDGES, SIDE_EDGES, DatasetStatistics
-from ultrasam.errors import UltraSamError
+from ultrasam.optional import optional_module
 
 PLOTS = {
     'datasets': 'Images and masks of each data set',
@@ -38,15 +38,10 @@ def draw(name: str, counted: Sequence[DatasetStatistics], total: DatasetStatisti
     Raises:
         UltraSamError: matplotlib is missing.
     """
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise UltraSamError('plots need matplotlib: pip install matplotlib') from error
+    figures = optional_module('matplotlib.figure', need='drawing plots', extra='corpus')
     is_by_dataset = name in ('datasets', 'areas_by_dataset')
     height = 1.6 + _ROW * len(counted) if is_by_dataset else 4.2
-    figure = Figure(figsize=(9, height), dpi=_DPI, layout='constrained')
-    FigureCanvasAgg(figure)
+    figure = figures.Figure(figsize=(9, height), dpi=_DPI, layout='constrained')
     axes = figure.add_subplot()
     if name == 'datasets':
         _draw_datasets(axes, counted)

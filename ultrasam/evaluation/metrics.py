@@ -10,6 +10,7 @@ from functools import cache
 import numpy as np
 
 from ultrasam.errors import ConfigError
+from ultrasam.optional import optional_module
 
 OVERLAP_METRICS = ('dice', 'iou')
 SURFACE_METRICS = ('nsd', 'hd95', 'assd')
@@ -164,13 +165,10 @@ def _monai() -> tuple[Callable, Callable]:
     Raises:
         ConfigError: it is not installed.
     """
-    try:
-        from monai.metrics.utils import get_mask_edges, get_surface_distance
-    except ImportError as error:
-        raise ConfigError(
-            f"distances between outlines need MONAI ({error}): pip install 'ultrasam[evaluation]'"
-        ) from error
-    return get_mask_edges, get_surface_distance
+    found = optional_module(
+        'monai.metrics.utils', need='measuring distances between outlines', extra='evaluation'
+    )
+    return found.get_mask_edges, found.get_surface_distance
 
 
 def check_installed() -> None:

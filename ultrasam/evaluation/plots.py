@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from ultrasam.errors import ConfigError
 from ultrasam.evaluation.protocols import CLICKS, SINGLE_PROMPTS
 from ultrasam.evaluation.results import Results
 from ultrasam.evaluation.summary import NOC_THRESHOLDS
+from ultrasam.optional import optional_module
 
 _BLUE, _ORANGE, _GREEN, _GRAY = '#0072b2', '#d55e00', '#009e73', '#777777'
 _DPI = 120
@@ -118,13 +118,8 @@ def draw_differences(differences: Mapping[str, Mapping[str, Any]], target: Path)
 
 
 def _figure(height: float, width: float = 9.0) -> tuple[Any, Any]:
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise ConfigError(f"plots need matplotlib ({error}): pip install 'ultrasam[evaluation]'") from error
-    figure = Figure(figsize=(width, height), dpi=_DPI, layout='constrained')
-    FigureCanvasAgg(figure)
+    figures = optional_module('matplotlib.figure', need='drawing plots', extra='evaluation')
+    figure = figures.Figure(figsize=(width, height), dpi=_DPI, layout='constrained')
     axes = figure.add_subplot()
     axes.grid(alpha=0.3)
     axes.set_axisbelow(True)

@@ -13,9 +13,9 @@ from ultrasam.checkpoints.digests import publish_checkpoint
 from ultrasam.errors import ConfigError, OutputError
 from ultrasam.export import graphs, layouts
 from ultrasam.export.onnx_files import DEFAULT_OPSET, check_opset
-from ultrasam.export.packages import require
 from ultrasam.export.record import RECORD_NAME, Written, build_record
 from ultrasam.export.source import open_source
+from ultrasam.optional import optional_module
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def export_checkpoint(
     form = TARGETS[target]
     options = _options(form, target, opset)
     for package in form.packages:
-        require(package)
+        optional_module(package, need='this export', extra='export')
     _refuse_out(out, form, overwrite=overwrite)
     opened = open_source(source)
     if form.folder:

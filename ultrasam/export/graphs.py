@@ -12,9 +12,9 @@ from ultrasam.errors import CheckpointError
 from ultrasam.export import onnx_files
 from ultrasam.export.layouts import refuse_min_max, registry_name, write_segment_anything
 from ultrasam.export.onnx_files import Graph, write_graph
-from ultrasam.export.packages import require
 from ultrasam.export.record import Written
 from ultrasam.export.source import ExportSource
+from ultrasam.optional import optional_module
 from ultrasam.structures.onnx_pair import DECODER_SUFFIX, ENCODER_SUFFIX
 
 TOOL_SIDE = 1024
@@ -81,7 +81,8 @@ def write_x_anylabeling(source: ExportSource, folder: Path, *, opset: int) -> Wr
         **_LABELLING,
     }
     (folder / f'{name}.yaml').write_text(
-        require('yaml').safe_dump(entries, sort_keys=False), encoding='utf-8'
+        optional_module('yaml', need='this export', extra='export').safe_dump(entries, sort_keys=False),
+        encoding='utf-8',
     )
     written.notes.append(
         f'Load {name}.yaml with "Load Custom Model"; paths in it are relative to its folder.'
@@ -124,7 +125,7 @@ def file_stem(source: ExportSource) -> str:
 
 def _write(graphs: Mapping[str, Graph], folder: Path, source: ExportSource, opset: int) -> Written:
     onnx_files.check_opset(opset)
-    require('onnx')
+    optional_module('onnx', need='this export', extra='export')
     written = Written(
         decoder_skip={'skip': source.card.mlp_skip, 'folded': False},
         settings={'opset': opset},

@@ -24,9 +24,9 @@ from ultrasam.export.onnx_modules import (
     PlainEncoder,
     PromptDecoder,
 )
-from ultrasam.export.packages import require
 from ultrasam.export.record import passes, preprocessing
 from ultrasam.export.source import ExportSource
+from ultrasam.optional import optional_module
 
 DEFAULT_OPSET = 17
 OPSETS = range(14, 21)
@@ -161,7 +161,7 @@ def write_graph(graph: Graph, path: Path, source: ExportSource, *, opset: int) -
         CheckpointError: the model does not fit one file.
         ConfigError: the package onnx is missing, or this torch cannot write the opset.
     """
-    onnx = require('onnx')
+    onnx = optional_module('onnx', need='this export', extra='export')
     size = sum(tensor.numel() * tensor.element_size() for tensor in graph.module.state_dict().values())
     if size >= _LARGEST_FILE:
         raise CheckpointError(
@@ -192,7 +192,7 @@ def write_graph(graph: Graph, path: Path, source: ExportSource, *, opset: int) -
 
 def _halve_storage(model: Any) -> None:
     """Store the float32 weights that float16 holds exactly as such, with a cast that onnxruntime runs on loading."""
-    onnx = require('onnx')
+    onnx = optional_module('onnx', need='this export', extra='export')
     casts = []
     for weight in model.graph.initializer:
         if weight.data_type != onnx.TensorProto.FLOAT or math.prod(weight.dims) < _LEAST_TO_HALVE:

@@ -179,7 +179,7 @@ def test_missing_file(tmp_path):
 )
 def test_missing_package_is_named_with_its_extra(tiny, tmp_path, monkeypatch, target, module):
     monkeypatch.setitem(sys.modules, module, None)
-    with pytest.raises(ConfigError, match=r"pip install 'ultrasam\[export\]'"):
+    with pytest.raises(ConfigError, match=r'pip install "ultrasam\[export\]"'):
         export_checkpoint(tiny, tmp_path / 'out', target)
     assert not list(tmp_path.iterdir())
 

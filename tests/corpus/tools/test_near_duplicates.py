@@ -275,7 +275,7 @@ def test_wrong_use_is_refused(leaking: Path, tmp_path: Path, monkeypatch: pytest
         find_near_duplicates(tmp_path / 'nowhere')
     hashing._library.cache_clear()
     monkeypatch.setitem(sys.modules, 'imagehash', None)
-    with pytest.raises(EnvironmentFault, match=r"pip install 'ultrasam\[corpus\]'"):
+    with pytest.raises(EnvironmentFault, match=r'pip install "ultrasam\[corpus\]"'):
         find_near_duplicates(leaking, cache=tmp_path)
     hashing._library.cache_clear()
 

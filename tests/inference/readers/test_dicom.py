@@ -470,13 +470,6 @@ def test_missing_decoder_names_the_extra(tmp_path: Path, monkeypatch: pytest.Mon
     refuse(path, r'JPEG Lossless.*ultrasam\[dicom\].*ultrasam\[dicom-gpl\]')
 
 
-def test_missing_pydicom_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = save_dicom(tmp_path / 'a.dcm', ramp())
-    monkeypatch.setitem(__import__('sys').modules, 'pydicom', None)
-    with pytest.raises(InputError, match=r'needs pydicom.*pip install "ultrasam\[dicom\]"'):
-        open_frames(path)
-
-
 @pytest.mark.parametrize(('keyword', 'vr'), [('RescaleSlope', 'DS'), ('NumberOfFrames', 'IS')])
 def test_nothing_of_the_patient_is_said(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, recwarn: Any, keyword: str, vr: str

@@ -88,7 +88,7 @@ def test_one_existing_frame_of_a_series_is_enough(tmp_path):
     (tmp_path / 'mask').mkdir()
     (tmp_path / 'mask/cine_0007.png').write_bytes(b'mine')
     writer = ResultWriter(tmp_path, formats=['mask'])
-    writer.plan({Path('cine.png'): False, Path('other.avi'): True})
+    writer.plan({Path('scan.png'): False, Path('other.avi'): True})
     with pytest.raises(OutputError, match=r'cine_0007\.png exists'):
         writer.plan({Path('cine.avi'): True})
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import zipfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from ultrasam.corpus.errors import DataFaultsError, EnvironmentFault, Fault, Raw
 from ultrasam.corpus.layout import Track, untracked
 from ultrasam.corpus.near_duplicates.listing import Picture
 from ultrasam.corpus.near_duplicates.views import CROPS, DETAIL_SIDE, content_of, detail_of, read_gray
+from ultrasam.optional import optional_module
 from ultrasam.processes import in_order
 
 BITS_A_SIDE = 16
@@ -33,12 +33,9 @@ _ORDER = np.random.default_rng(0).permutation(HASH_BITS)
 
 @lru_cache(maxsize=1)
 def _library() -> Any:
-    try:
-        return importlib.import_module('imagehash')
-    except ImportError as error:
-        raise EnvironmentFault(
-            "near-duplicates needs imagehash. Run: pip install 'ultrasam[corpus]'"
-        ) from error
+    return optional_module(
+        'imagehash', need='the search for near-duplicates', extra='corpus', error=EnvironmentFault
+    )
 
 
 def hash_image(path: Path) -> np.ndarray | Fault | None:

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pydicom
+from pydicom import pixels as pixel_functions
 
 from ultrasam.errors import InputError
 from ultrasam.io.readers.dicom_header import (
@@ -25,7 +27,6 @@ from ultrasam.io.readers.source import (
     FrameSource,
     as_rgb,
     check_frame_size,
-    optional_module,
     reporting,
 )
 from ultrasam.structures.frames import Frame
@@ -55,16 +56,14 @@ class DicomSource(FrameSource):
         max_pixels: the most pixels of a frame.
 
     Raises:
-        InputError: damaged, without pixels, compressed in a way for which no decoder is installed, too large, in
-            colour although a window was given, or pydicom is missing.
+        InputError: damaged, without pixels, compressed in a way for which no decoder is installed, too large or in
+            colour although a window was given.
     """
 
     kind = 'dicom'
 
     def __init__(self, path: Path, *, window: tuple[float, float] | None, max_pixels: int) -> None:
         super().__init__(path)
-        self._pydicom = optional_module('pydicom', extra='dicom', path=path)
-        self._pixels = optional_module('pydicom.pixels', extra='dicom', path=path)
         self._has_own_window = window is not None
         self._scale = IntensityScale(path, window=window, all_values=self._all_values, states_bits=True)
         with _private(path, 'damaged, or not a DICOM file', _REMEDY):
@@ -95,13 +94,13 @@ class DicomSource(FrameSource):
 
     def _read(self, index: int) -> Frame:
         with _private(self.path, f'frame {index} is damaged or cut short', _REMEDY):
-            pixels = self._pixels.pixel_array(
+            pixels = pixel_functions.pixel_array(
                 self._pixel_source(), index=index, transfer_syntax_uid=self._syntax
             )
         return self._frame(pixels, index)
 
     def _decoded(self) -> Iterator[np.ndarray]:
-        frames = self._pixels.iter_pixels(self._pixel_source(), transfer_syntax_uid=self._syntax)
+        frames = pixel_functions.iter_pixels(self._pixel_source(), transfer_syntax_uid=self._syntax)
         for index in range(len(self)):
             with _private(self.path, f'frame {index} is damaged or cut short', _REMEDY):
                 pixels = next(frames)
@@ -123,7 +122,7 @@ class DicomSource(FrameSource):
         if self._photometric in _MONOCHROME:
             return as_rgb(self._gray(pixels, index))
         if self._photometric == _PALETTE:
-            pixels = self._pixels.apply_color_lut(pixels, self._header)[..., :3]
+            pixels = pixel_functions.apply_color_lut(pixels, self._header)[..., :3]
             bits = 8 * pixels.dtype.itemsize
         else:
             bits = self._bits_stored
@@ -152,28 +151,28 @@ class DicomSource(FrameSource):
             table = np.frombuffer(
                 table, 'u1' if len(table) == (entries or 1 << 16) else f'{order}u2'
             ).tolist()
-        dataset = self._pydicom.Dataset()
-        dataset.VOILUTSequence = [self._pydicom.Dataset()]
+        dataset = pydicom.Dataset()
+        dataset.VOILUTSequence = [pydicom.Dataset()]
         # 16 bits an entry whatever is stated: pydicom counts places in the type of the entries, which wraps in 8 bits
         dataset.VOILUTSequence[0].add_new('LUTDescriptor', 'SS', [entries, first, 16])
         dataset.VOILUTSequence[0].add_new('LUTData', 'US', table)
         places = np.rint(values).astype(np.int64).clip(first, first + (entries or 1 << 16) - 1)
-        return spread(self._pixels.apply_voi_lut(places, dataset), 0, 2**bits - 1)
+        return spread(pixel_functions.apply_voi_lut(places, dataset), 0, 2**bits - 1)
 
     def _windowed(self, values: np.ndarray, center: float, width: float, function: str) -> np.ndarray:
         """Apply a window (PS3.3, C.11.2.1.2) to values that are rescaled already, onto 8 bits."""
-        dataset = self._pydicom.Dataset()
+        dataset = pydicom.Dataset()
         dataset.PhotometricInterpretation, dataset.BitsStored, dataset.PixelRepresentation = (
             'MONOCHROME2',
             8,
             0,
         )
         dataset.WindowCenter, dataset.WindowWidth, dataset.VOILUTFunction = center, width, function
-        return spread(self._pixels.apply_windowing(values, dataset), 0, 255)
+        return spread(pixel_functions.apply_windowing(values, dataset), 0, 255)
 
     def _rescaled(self, pixels: np.ndarray, index: int) -> np.ndarray:
         if 'ModalityLUTSequence' in self._header:
-            return self._pixels.apply_modality_lut(pixels, self._header)
+            return pixel_functions.apply_modality_lut(pixels, self._header)
         slope, intercept = rescaling(self._header, index)
         if (slope, intercept) != (1, 0):
             return pixels * slope + intercept
@@ -197,7 +196,7 @@ class DicomSource(FrameSource):
 
     def _check_decoder(self) -> None:
         try:
-            decoder = self._pixels.get_decoder(self._syntax)
+            decoder = pixel_functions.get_decoder(self._syntax)
         except NotImplementedError:
             raise InputError(
                 f'{self.path}: compressed as {self._syntax.name}, which cannot be decoded. Export it uncompressed'
@@ -215,20 +214,18 @@ class DicomSource(FrameSource):
 
     def _read_header(self) -> Any:
         # force: files of old systems lack the mark, and kind_of has told them by their suffix.
-        header = self._pydicom.dcmread(self.path, defer_size=_DEFER_BYTES, force=True)
+        header = pydicom.dcmread(self.path, defer_size=_DEFER_BYTES, force=True)
         is_deflated = bool(header.file_meta) and self._transfer_syntax(header).is_deflated
-        return self._pydicom.dcmread(self.path) if is_deflated else header
+        return pydicom.dcmread(self.path) if is_deflated else header
 
     def _transfer_syntax(self, header: Any) -> Any:
         stated = header.file_meta.get('TransferSyntaxUID')
         if stated:
-            return self._pydicom.uid.UID(stated)
+            return pydicom.uid.UID(stated)
         is_implicit, is_little = header.original_encoding
         if is_implicit:
-            return self._pydicom.uid.ImplicitVRLittleEndian
-        return (
-            self._pydicom.uid.ExplicitVRLittleEndian if is_little else self._pydicom.uid.ExplicitVRBigEndian
-        )
+            return pydicom.uid.ImplicitVRLittleEndian
+        return pydicom.uid.ExplicitVRLittleEndian if is_little else pydicom.uid.ExplicitVRBigEndian
 
 
 @contextmanager

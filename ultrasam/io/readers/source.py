@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import importlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import ModuleType
 from typing import TypeVar
 
 import numpy as np
@@ -108,25 +106,6 @@ def reporting(path: Path, fault: str, remedy: str, *, private: bool = False) -> 
         # ITK puts places in its own source code first.
         said = ' '.join(str(error).split()).rpartition('ERROR: ')[-1][-200:] or type(error).__name__
         raise InputError(f'{path}: {fault} ({said}). {remedy}') from error
-
-
-def optional_module(name: str, *, extra: str, path: Path) -> ModuleType:
-    """Import a package that only some formats need.
-
-    Args:
-        name: of the module.
-        extra: of ours that installs it.
-        path: the file that needs it.
-
-    Raises:
-        InputError: it is not installed.
-    """
-    try:
-        return importlib.import_module(name)
-    except ImportError as error:
-        raise InputError(
-            f'{path}: reading this format needs {name.split(".")[0]}. Install it with: pip install "ultrasam[{extra}]"'
-        ) from error
 
 
 def check_frame_size(path: Path, height: int, width: int, max_pixels: int) -> None:

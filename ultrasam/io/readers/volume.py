@@ -14,10 +14,10 @@ from ultrasam.io.readers.source import (
     FrameSource,
     as_rgb,
     check_frame_size,
-    optional_module,
     reporting,
 )
 from ultrasam.io.readers.volume_files import read_whole
+from ultrasam.optional import optional_module
 from ultrasam.structures.frames import Frame, VolumeGeometry
 
 # Two gigavoxels at the limit of a frame of 100 megapixels: eight times the largest whole-breast scan.
@@ -55,7 +55,9 @@ class VolumeSource(FrameSource):
         max_pixels: int,
     ) -> None:
         super().__init__(path)
-        self._sitk = optional_module('SimpleITK', extra='volume', path=path)
+        self._sitk = optional_module(
+            'SimpleITK', need=f'{path}: reading this format', extra='volume', error=InputError
+        )
         self._scale = IntensityScale(path, window=window, all_values=lambda: [self._array()])
         self._reader: Any = self._sitk.ImageFileReader()
         with reporting(path, 'damaged, or not a volume', 'Export it again'):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from ultrasam.errors import OutputError
 from ultrasam.io.writers.formats import ResultFormat
 from ultrasam.io.writers.names import ResultFile
 from ultrasam.io.writers.pictures import label_map
+from ultrasam.optional import optional_module
 from ultrasam.structures import Frame, Segmentation, VolumeGeometry
 
 
@@ -32,7 +32,7 @@ class NiftiFormat(ResultFormat):
     suffix = '.nii.gz'
 
     def __init__(self, out_dir: Path, *, overwrite: bool) -> None:
-        self._itk = _simple_itk()
+        self._itk = optional_module('SimpleITK', need='writing NIfTI', extra='volume', error=OutputError)
         super().__init__(out_dir, overwrite=overwrite)
         self._file: ResultFile | None = None
         self._geometry: VolumeGeometry | None = None
@@ -92,12 +92,3 @@ class NiftiFormat(ResultFormat):
             except RuntimeError as error:
                 reason = str(error).strip().splitlines()[-1]
                 raise OutputError(f'{target} cannot be written by SimpleITK: {reason}') from error
-
-
-def _simple_itk() -> Any:
-    try:
-        return importlib.import_module('SimpleITK')
-    except ImportError as error:
-        raise OutputError(
-            'results as NIfTI need SimpleITK, which is not installed: pip install "ultrasam[volume]"'
-        ) from error

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import io
 import json
 import multiprocessing
 import os
@@ -18,10 +17,12 @@ import pytest
 from mmdet.datasets import CocoDataset
 from pycocotools import mask as coco_mask
 
-from ultrasam.coco import index_files, json_stream
+from ultrasam.coco import index_files, scanning
 from ultrasam.coco import records as annotation_files
+from ultrasam.coco.index import build_index
 from ultrasam.coco.records import HeldContent, open_records
 from ultrasam.errors import AnnotationError, ConfigError
+from ultrasam.masks import run_lengths
 from ultrasam.openmmlab.datasets import UltraSamCocoDataset
 
 CLASSES = ('zyste', 'Knötchen')
@@ -119,13 +120,13 @@ def index_of(path: Path) -> Path:
 def builds(monkeypatch) -> list[str]:
     """Files that were indexed from their content."""
     seen: list[str] = []
-    real = annotation_files._build
+    real = annotation_files.build_index
 
     def noted(content: Any) -> Any:
         seen.append(content.name)
         return real(content)
 
-    monkeypatch.setattr(annotation_files, '_build', noted)
+    monkeypatch.setattr(annotation_files, 'build_index', noted)
     return seen
 
 
@@ -169,17 +170,18 @@ def test_annotations_before_images(path):
     assert samples(build(path)) == expected
 
 
-def test_of_two_sections_the_last_counts(path):
+def test_a_section_that_is_there_twice_is_refused(path):
     text = json.dumps(content_of(3))
-    path.write_text(f'{{"images": [{{"id": 7}}], "annotations": [1], {text[1:]}')
-    assert samples(build(path)) == samples(build(path, CocoDataset))
+    path.write_text(f'{{"images": [{{"id": 7}}], {text[1:]}')
+    with pytest.raises(AnnotationError, match="has 'images' twice"):
+        build(path)
 
 
 @pytest.mark.parametrize('chunk', [1, 7, 64, 1000])
 def test_records_cut_by_the_end_of_a_chunk(path, monkeypatch, chunk):
     expected = samples(build(path, CocoDataset))
     write(path, content_of())
-    monkeypatch.setattr(json_stream, '_CHUNK', chunk)
+    monkeypatch.setattr(scanning, '_CHUNK', chunk)
     assert samples(build(path)) == expected
 
 
@@ -187,7 +189,7 @@ def test_records_cut_by_the_end_of_a_chunk(path, monkeypatch, chunk):
 @pytest.mark.parametrize('chunk', [16, 1 << 22])
 def test_a_file_that_breaks_off(path, monkeypatch, cut, chunk):
     path.write_bytes(path.read_bytes()[:cut])
-    monkeypatch.setattr(json_stream, '_CHUNK', chunk)
+    monkeypatch.setattr(scanning, '_CHUNK', chunk)
     with pytest.raises(AnnotationError, match='not valid JSON'):
         build(path)
     assert not index_of(path).exists()
@@ -276,7 +278,7 @@ def test_damaged_index_is_made_again(path, builds, damage):
         {
             'cut': data[:-64],
             'flipped': data,
-            'other version': data.replace(b'index 2', b'index 0', 1),
+            'other version': data.replace(b'index 3', b'index 0', 1),
             'header': data.replace(b'"arrays"', b'"worrys"', 1),
             'empty': b'',
         }[damage]
@@ -420,17 +422,17 @@ def test_proposals_are_refused(path):
 
 def test_memory_does_not_grow_with_the_annotations(monkeypatch):
     """What a pass over a file keeps of an annotation is a few bytes."""
-    monkeypatch.setattr(json_stream, '_CHUNK', 1 << 14)
+    monkeypatch.setattr(scanning, '_CHUNK', 1 << 14)
+    # run lengths that are measured together
+    monkeypatch.setattr(run_lengths, '_BATCH', 1 << 10)
     content = content_of(images=3)
     one = next(a for a in content['annotations'] if isinstance(a['segmentation'], dict))
     peaks = []
     for count in (500, 2500):
         many = [dict(one, id=number, note='x' * 2000) for number in range(count)]
-        file = io.BytesIO(json.dumps({**content, 'annotations': many}).encode())
+        content_in = HeldContent(json.dumps({**content, 'annotations': many}).encode(), 'file')
         tracemalloc.start()
-        indexer = annotation_files.Indexer('file')
-        annotation_files.scan_coco(file, 'file', indexer, lambda block: None)
-        indexer.finish()
+        build_index(content_in)
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     # the file grew by more than 4,000,000 bytes

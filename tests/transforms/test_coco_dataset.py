@@ -119,7 +119,7 @@ class TestFile:
             ('', 'is empty'),
             ('{"images": [', 'not valid JSON'),
             ('[]', 'not a COCO object'),
-            ('{}', "no list of records 'images'"),
+            ('{}', 'has no images'),
             ('{"images": [1], "annotations": [], "categories": []}', "no list of records 'images'"),
             ('{"images": [], "annotations": [], "categories": []}', 'has no images'),
         ],
@@ -192,7 +192,7 @@ class TestRecords:
     @pytest.mark.parametrize(
         ('section', 'change', 'message'),
         [
-            ('images', dict(id=2), '2 images share the id 2'),
+            ('images', dict(id=2), 'image 2: another has the same id'),
             ('images', dict(file_name=None), 'no file_name'),
             ('images', dict(file_name='b.png'), "another has the file_name 'b.png'"),
             ('images', dict(file_name='../a.png'), 'leaves the folder'),

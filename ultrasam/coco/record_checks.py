@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import math
-from array import array
-from collections import Counter
 from collections.abc import Container, Mapping, Sequence
 from typing import Any
 
-import numpy as np
 from pycocotools import mask as coco_mask
 
 from ultrasam.coco.file_names import name_fault
@@ -17,7 +14,6 @@ from ultrasam.masks.mask_checks import is_box_of
 from ultrasam.masks.segmentation import compressed_rle, is_empty_segmentation, segmentation_fault
 
 _SHOWN_FAULTS = 5
-_LARGEST = 1 << 63
 LARGEST_SIDE = (1 << 31) - 1
 _IDS = ('id', 'image_id', 'category_id')
 
@@ -39,11 +35,6 @@ class Faults:
         if len(self.first) < _SHOWN_FAULTS:
             self.first.append(fault)
 
-    def extend(self, other: Faults) -> None:
-        """Note the faults of another count behind these."""
-        self.count += other.count
-        self.first += other.first[: _SHOWN_FAULTS - len(self.first)]
-
     def refuse(self, name: str) -> None:
         """See that there is none.
 
@@ -56,31 +47,6 @@ class Faults:
         more = f'\n  ... and {self.count - _SHOWN_FAULTS} more' if self.count > _SHOWN_FAULTS else ''
         what = 'record, mend or remove it' if self.count == 1 else 'records, mend or remove them'
         raise AnnotationError(f'{name}: {self.count} faulty {what}:{shown}{more}')
-
-
-class SharedIds:
-    """Finds ids that several records have; whole numbers take eight bytes each."""
-
-    def __init__(self) -> None:
-        self._numbers = array('q')
-        self._others: Counter[str] = Counter()
-
-    def add(self, id_: Any) -> None:
-        """Note the id of a record."""
-        if type(id_) is int and -_LARGEST <= id_ < _LARGEST:
-            self._numbers.append(id_)
-        else:
-            self._others[repr(id_)] += 1
-
-    def faults(self, section: str) -> list[str]:
-        """Each id that is shared, in words."""
-        numbers, first, counts = np.unique(
-            np.frombuffer(self._numbers, np.int64), return_index=True, return_counts=True
-        )
-        shared = sorted((int(first[i]), str(numbers[i]), int(counts[i])) for i in np.flatnonzero(counts > 1))
-        found = [(id_, count) for _, id_, count in shared]
-        found += [(id_, count) for id_, count in self._others.items() if count > 1]
-        return [f'{count} {section} share the id {id_}' for id_, count in found]
 
 
 def image_fault(image: Mapping[str, Any]) -> str:

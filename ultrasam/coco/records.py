@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
 import logging
@@ -14,9 +13,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import IO, Any
 
-from ultrasam.coco.index_files import Source, Stamp, find_index, keep_index
-from ultrasam.coco.indexing import CocoIndex, Indexer
-from ultrasam.coco.json_stream import scan_coco
+from ultrasam.coco.index import CocoIndex, build_index
+from ultrasam.coco.index_files import Stamp, find_index, keep_index, stamp_of
 from ultrasam.coco.record_checks import complete, with_whole_ids
 from ultrasam.errors import AnnotationError
 
@@ -64,7 +62,7 @@ class CocoRecords:
         return records
 
     def _read(self, spans: list[list[int]]) -> list[bytes]:
-        """The bytes of each record, with one read where they follow one another."""
+        """Return the bytes of each record, with one read where they follow one another."""
         close = all(0 <= after[0] - before[1] <= _GAP for before, after in pairwise(spans))
         if not spans or not close:
             return [self._content.read(start, stop) for start, stop in spans]
@@ -98,7 +96,7 @@ class FileContent:
         except OSError as error:
             raise AnnotationError(f'annotation file {path} cannot be read: {error.strerror}') from error
         weakref.finalize(self, os.close, self._descriptor)
-        self.stamp = stamp or Stamp.of(os.fstat(self._descriptor))
+        self.stamp = stamp or stamp_of(os.fstat(self._descriptor))
         self.check()
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -122,13 +120,9 @@ class FileContent:
         Raises:
             AnnotationError: it was written meanwhile.
         """
-        now = Stamp.of(os.fstat(self._descriptor))
+        size, modified, _, inode = stamp_of(os.fstat(self._descriptor))
         # the time of the entry also changes when the file gets another name
-        if (now.size, now.modified_ns, now.inode) != (
-            self.stamp.size,
-            self.stamp.modified_ns,
-            self.stamp.inode,
-        ):
+        if (size, modified, inode) != (self.stamp[0], self.stamp[1], self.stamp[3]):
             raise _changed(self.name)
 
 
@@ -163,28 +157,17 @@ def open_records(content: FileContent | HeldContent, smallest_kept: int = SMALLE
     Raises:
         AnnotationError: it is damaged, no COCO file, or has faulty records.
     """
-    if isinstance(content, HeldContent) or content.stamp.size < smallest_kept:
-        return CocoRecords(content, _build(content)[0], is_kept=False)
+    if isinstance(content, HeldContent) or content.stamp[0] < smallest_kept:
+        return CocoRecords(content, build_index(content)[0], is_kept=False)
     kept = find_index(content.path, content.stamp)
     if kept is not None:
         return CocoRecords(content, kept, is_kept=True)
     read_ns = time.time_ns()
     _LOG.info('%s: indexing, once', content.name)
-    index, sha256 = _build(content)
+    index, sha256 = build_index(content)
     content.check()
-    kept = keep_index(content.path, Source(content.stamp, sha256, read_ns), index)
+    kept = keep_index(content.path, content.stamp, sha256, read_ns, index)
     return CocoRecords(content, kept or index, is_kept=kept is not None)
-
-
-def _build(content: FileContent | HeldContent) -> tuple[CocoIndex, str]:
-    """The index of a file, and the SHA-256 of its content."""
-    digest = hashlib.sha256()
-    indexer = Indexer(content.name)
-    with content.open() as file:
-        scan_coco(file, content.name, indexer, digest.update)
-    for start, stop in indexer.unchecked().tolist():
-        indexer.add_again(json.loads(content.read(start, stop)))
-    return indexer.finish(), digest.hexdigest()
 
 
 def _changed(name: str) -> AnnotationError:

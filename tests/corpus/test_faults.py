@@ -24,9 +24,9 @@ from ultrasam.corpus.engine import Options, convert_dataset
 from ultrasam.corpus.errors import DataFaultsError, EnvironmentFault, IntegrityError, exit_code_of
 from ultrasam.corpus.loading import load_spec
 from ultrasam.corpus.manifest import verify_dataset
+from ultrasam.corpus.pipeline import convert
 from ultrasam.corpus.plan import make_plan
 from ultrasam.corpus.tree import open_tree
-from ultrasam.corpus.worker import convert
 from ultrasam.errors import ConfigError, OutputError
 
 DESCRIPTION = """

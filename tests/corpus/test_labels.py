@@ -9,8 +9,7 @@ from scipy import ndimage
 from tests.corpus.raw_trees.common import box, disc
 from ultrasam.corpus.errors import RawFileError
 from ultrasam.corpus.frames import Structure
-from ultrasam.corpus.instances import clip_structures, lit_sector, split_instances
-from ultrasam.corpus.labels import fill_outline, read_labels
+from ultrasam.corpus.labels import clip_structures, fill_outline, lit_sector, read_labels, split_instances
 from ultrasam.corpus.spec import Instances
 from ultrasam.corpus.words import Colours, EachValue, LabelRule, Nonzero, Threshold, Values
 

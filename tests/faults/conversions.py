@@ -38,7 +38,7 @@ if __name__ == '__main__':
 PAUSE_S = 0.05
 _SLOWLY = f"""
 import time
-import ultrasam.corpus.worker as worker
+import ultrasam.corpus.pipeline as worker
 _read_frames = worker.read_frames
 def _read_slowly(*arguments):
     time.sleep({PAUSE_S})

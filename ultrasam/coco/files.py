@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import math
-import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Container, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any, NoReturn
+from typing import Any, NoReturn
 
 from ultrasam.atomic import publish_file
 from ultrasam.coco.file_names import UnsafeNameError, unsafe_name_fault
@@ -26,6 +25,7 @@ from ultrasam.coco.record_checks import (
     with_whole_ids,
 )
 from ultrasam.errors import AnnotationError, OutputError
+from ultrasam.io.writers.coco_stream import CocoWriter
 
 _SECTIONS = ('categories', 'images', 'annotations')
 _RECORDS = ('images', 'annotations')
@@ -136,45 +136,6 @@ def stream_records(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
         raise AnnotationError(f'{path} is damaged, or no tool of ours wrote it ({error})') from error
     if not is_whole:
         raise AnnotationError(f'{path} is cut short: write it again')
-
-
-class CocoWriter:
-    """Writes a COCO file record by record; memory does not grow with it.
-
-    Args:
-        file: opened for writing; images go there.
-        spool: opened for writing and reading; annotations wait there until all images are known.
-        head: what comes before the images, in order.
-    """
-
-    def __init__(self, file: IO[bytes], spool: IO[bytes], head: Mapping[str, Any]) -> None:
-        self._file = file
-        self._spool = spool
-        self.images = 0
-        self.annotations = 0
-        file.write(b'{\n')
-        for key, value in head.items():
-            file.write(f'{_encode(key)}: {_encode(value)},\n'.encode())
-        file.write(b'"images": [')
-        spool.write(b'],\n"annotations": [')
-
-    def add_image(self, record: Mapping[str, Any]) -> None:
-        """Write an image."""
-        self._file.write((',\n' if self.images else '\n').encode() + _encode(record).encode())
-        self.images += 1
-
-    def add_annotation(self, record: Mapping[str, Any]) -> None:
-        """Write an annotation."""
-        self._spool.write((',\n' if self.annotations else '\n').encode() + _encode(record).encode())
-        self.annotations += 1
-
-    def finish(self) -> None:
-        """Join both parts."""
-        if self.images:
-            self._file.write(b'\n')
-        self._spool.write(b'\n]\n}\n' if self.annotations else b']\n}\n')
-        self._spool.seek(0)
-        shutil.copyfileobj(self._spool, self._file, _CHUNK)
 
 
 @contextmanager

@@ -22,6 +22,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
 from ultrasam.corpus.errors import ArchiveError, EnvironmentFault
+from ultrasam.optional import optional_module
 
 _CHUNK = 1 << 20
 _TAR_BLOCK = 512
@@ -345,10 +346,12 @@ def _reading(archive: Path, kind: str) -> Iterator[_Opened]:
             with tarfile.open(archive) as tar:
                 yield _Tar(tar)
         elif kind == '7z':
-            with _optional('py7zr', archive).SevenZipFile(archive) as file:
+            with optional_module(
+                'py7zr', need=str(archive), extra='corpus', error=EnvironmentFault
+            ).SevenZipFile(archive) as file:
                 yield _SevenZip(file)
         else:
-            rarfile = _optional('rarfile', archive)
+            rarfile = optional_module('rarfile', need=str(archive), extra='corpus', error=EnvironmentFault)
             # it calls bsdtar with options that bsdtar does not take
             rarfile.BSDTAR_TOOL = 'bsdtar-is-not-used'
             with rarfile.RarFile(archive) as file:
@@ -373,10 +376,3 @@ def _translated(archive: Path, kind: str, error: Exception) -> Exception:
         )
     hint = 'Download it again; parts of a split zip are joined with: zip -s 0 NAME.zip --out whole.zip'
     return ArchiveError(f'{archive}: damaged or cut short ({error}). {hint}')
-
-
-def _optional(module: str, archive: Path) -> Any:
-    try:
-        return __import__(module)
-    except ImportError as error:
-        raise EnvironmentFault(f"{archive}: needs {module}. Run: pip install 'ultrasam[corpus]'") from error

@@ -36,10 +36,10 @@ from ultrasam.corpus.manifest import (
     verify_dataset,
 )
 from ultrasam.corpus.patterns import compiled
+from ultrasam.corpus.pipeline import MEMORY_BYTES, ItemResult, convert_item, start_worker
 from ultrasam.corpus.plan import Item, Plan, make_plan
 from ultrasam.corpus.spec import DatasetSpec, Expected
 from ultrasam.corpus.tree import open_tree
-from ultrasam.corpus.worker import MEMORY_BYTES, ItemResult, convert_item, start_worker
 from ultrasam.errors import OutputError
 from ultrasam.hashing import file_sha256
 from ultrasam.processes import as_completed, check_jobs, how_it_ended, process_pool
@@ -48,7 +48,7 @@ Progress = Callable[[int, int], None]
 """Told how many items are done, and of how many."""
 _JOURNAL = 'journal.jsonl'
 # loaded once, in the process from which the workers are forked
-PRELOADED = ['ultrasam.corpus.worker', 'ultrasam.corpus.readers.image', 'pycocotools.mask', 'scipy.ndimage']
+PRELOADED = ['ultrasam.corpus.pipeline', 'ultrasam.corpus.readers.image', 'pycocotools.mask', 'scipy.ndimage']
 
 
 @dataclass(frozen=True)

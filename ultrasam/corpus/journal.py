@@ -16,8 +16,8 @@ from typing import IO
 from ultrasam.atomic import LOCK_NAME, locked, publish_bytes
 from ultrasam.corpus.errors import EnvironmentFault
 from ultrasam.corpus.manifest import MANIFEST
+from ultrasam.corpus.pipeline import ItemResult
 from ultrasam.corpus.plan import Item
-from ultrasam.corpus.worker import ItemResult
 from ultrasam.errors import OutputError
 from ultrasam.version import __version__
 

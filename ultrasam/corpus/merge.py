@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ultrasam.coco.files import CocoWriter, publish_coco, read_coco
+from ultrasam.coco.files import publish_coco, read_coco
 from ultrasam.corpus.agnostic import OBJECT
 from ultrasam.corpus.layout import Corpus, DatasetFolder, Track, check_part, open_corpus, untracked
 from ultrasam.corpus.small_objects import STANDARD_RULE, SmallObjects
 from ultrasam.errors import AnnotationError, InputError
+from ultrasam.io.writers.coco_stream import CocoWriter
 
 
 @dataclass

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from ultrasam.corpus.errors import EnvironmentFault, RawFileError
+from ultrasam.corpus.errors import RawFileError
 from ultrasam.corpus.patterns import fill, natural_key
 from ultrasam.corpus.spec import Rows, Table
 from ultrasam.corpus.tree import RawTree
@@ -109,10 +109,8 @@ def _lines(table: Table | Rows, path: Path, name: str) -> Iterator[Row]:
 
 
 def _spreadsheet(path: Path, name: str) -> Iterator[Row]:
-    try:
-        from openpyxl import load_workbook  # type: ignore[import-untyped]
-    except ImportError as error:
-        raise EnvironmentFault(f"{name}: needs openpyxl. Run: pip install 'ultrasam[corpus]'") from error
+    from openpyxl import load_workbook  # type: ignore[import-untyped]
+
     book = load_workbook(path, read_only=True, data_only=True)
     try:
         rows = book.active.iter_rows(values_only=True)

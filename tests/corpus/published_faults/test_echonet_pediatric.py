@@ -9,8 +9,8 @@ import pytest
 from tests.corpus.test_sweep import DESCRIPTIONS, build
 from ultrasam.corpus.errors import RawFileError
 from ultrasam.corpus.loading import load_spec
+from ultrasam.corpus.pipeline import read_frames
 from ultrasam.corpus.plan import make_plan
-from ultrasam.corpus.reading import read_frames
 from ultrasam.corpus.tree import open_tree
 
 SPEC = load_spec(DESCRIPTIONS['echonet_pediatric'])

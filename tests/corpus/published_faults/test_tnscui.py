@@ -10,8 +10,8 @@ from tests.corpus.raw_trees.common import disc, save, smooth
 from tests.corpus.test_sweep import DESCRIPTIONS, build
 from ultrasam.corpus.engine import Options, convert_dataset
 from ultrasam.corpus.loading import load_spec
+from ultrasam.corpus.pipeline import FinishedFrame, read_frames
 from ultrasam.corpus.plan import make_plan
-from ultrasam.corpus.reading import FinishedFrame, read_frames
 from ultrasam.corpus.splits import split_corpus
 from ultrasam.corpus.tree import open_tree
 

@@ -8,11 +8,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import numpy as np
 
-from ultrasam.corpus.errors import EnvironmentFault, RawFileError
+from ultrasam.corpus.errors import RawFileError
 from ultrasam.corpus.labels import Labelled
 from ultrasam.corpus.plan import SourceFile
 from ultrasam.errors import InputError
@@ -159,18 +159,6 @@ def check_size(found_hw: Sequence[int], size_hw: tuple[int, int], name: str) -> 
         raise RawFileError(
             f'{name}: {found_hw[0]} x {found_hw[1]} pixels (rows x columns), its image {size_hw[0]} x {size_hw[1]}'
         )
-
-
-def optional_library(module: str, name: str) -> Any:
-    """A library of the extra ``corpus``.
-
-    Raises:
-        EnvironmentFault: it is not installed.
-    """
-    try:
-        return __import__(module)
-    except ImportError as error:
-        raise EnvironmentFault(f"{name}: needs {module}. Run: pip install 'ultrasam[corpus]'") from error
 
 
 def check_frames(found: int, frames: int, name: str) -> None:

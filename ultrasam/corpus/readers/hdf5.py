@@ -11,7 +11,7 @@ import numpy as np
 from ultrasam.corpus.errors import RawFileError
 from ultrasam.corpus.labels import Labelled, read_labels
 from ultrasam.corpus.plan import Item
-from ultrasam.corpus.readers.base import Annotation, FrameStack, as_bytes, check_size, optional_library
+from ultrasam.corpus.readers.base import Annotation, FrameStack, as_bytes, check_size
 from ultrasam.corpus.words import Hdf5Frames, Hdf5Masks
 
 # frames an item: enough to be worth a process, few enough that little is lost by a kill
@@ -83,7 +83,8 @@ def spans(word: Hdf5Frames, path: Path) -> list[tuple[int, int]]:
 
 
 def _opened(path: Path, name: str) -> Any:
-    h5py = optional_library('h5py', name)
+    import h5py  # type: ignore[import-untyped]
+
     try:
         return h5py.File(path, 'r')
     except OSError as error:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from ultrasam.corpus.errors import RawFileError
 from ultrasam.corpus.labels import Labelled
 from ultrasam.corpus.plan import Item, SourceFile
-from ultrasam.corpus.readers.base import Annotation, optional_library
+from ultrasam.corpus.readers.base import Annotation
 from ultrasam.corpus.words import VocNames
 
 _MOST_BYTES = 1 << 20
@@ -37,7 +37,6 @@ def _only_name(file: SourceFile) -> str:
     Raises:
         RawFileError: damaged, too large, with a document type, without objects, or with several names.
     """
-    optional_library('defusedxml', file.name)
     from defusedxml import ElementTree  # type: ignore[import-untyped]
 
     data = file.path.read_bytes()

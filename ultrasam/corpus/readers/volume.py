@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ultrasam.corpus.errors import RawFileError
+from ultrasam.corpus.errors import EnvironmentFault, RawFileError
 from ultrasam.corpus.labels import Labelled, read_labels
 from ultrasam.corpus.plan import Item, SourceFile
 from ultrasam.corpus.readers.base import (
@@ -17,10 +17,10 @@ from ultrasam.corpus.readers.base import (
     check_frames,
     check_size,
     naming,
-    optional_library,
 )
 from ultrasam.corpus.words import LabelVolumes, VolumeFiles
 from ultrasam.io.readers.volume_files import read_whole
+from ultrasam.optional import optional_module
 
 
 class VolumeStack(FrameStack):
@@ -92,7 +92,9 @@ def read_volume(file: SourceFile) -> np.ndarray:
         RawFileError: Damaged or cut short.
         EnvironmentFault: SimpleITK is not installed.
     """
-    itk = optional_library('SimpleITK', file.name)
+    itk = optional_module(
+        'SimpleITK', need=f'{file.name}: reading volumes', extra='corpus', error=EnvironmentFault
+    )
     with naming(file):
         values = read_whole(
             file.path, lambda: np.asarray(itk.GetArrayFromImage(itk.ReadImage(str(file.path))))

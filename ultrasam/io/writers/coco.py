@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-import json
+import contextlib
+import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,8 @@ import numpy as np
 from pycocotools import mask as coco_mask
 
 from ultrasam.atomic import publish_bytes, publish_file
-from ultrasam.io.writers.formats import ResultFormat, Spool, path_text
+from ultrasam.io.writers.coco_stream import CocoWriter
+from ultrasam.io.writers.formats import ResultFormat, explained, path_text
 from ultrasam.io.writers.names import ResultFile
 from ultrasam.io.writers.pictures import png_bytes
 from ultrasam.structures import Frame, ObjectPrompt, Segmentation
@@ -42,8 +45,9 @@ class CocoFormat(ResultFormat):
 
     def __init__(self, out_dir: Path, *, overwrite: bool) -> None:
         super().__init__(out_dir, overwrite=overwrite)
-        self._images, self._annotations = Spool(out_dir), Spool(out_dir)
-        self._num_images = self._num_annotations = 0
+        # the files live as long as the writer, so no block can hold them
+        self._file, self._spool = tempfile.TemporaryFile(dir=out_dir), tempfile.TemporaryFile(dir=out_dir)  # noqa: SIM115
+        self._records = CocoWriter(self._file, self._spool, _HEAD)
         self._class_names: tuple[str, ...] = ()
         self._has_unknown = False
 
@@ -51,37 +55,29 @@ class CocoFormat(ResultFormat):
         """Write the frame, and keep its records."""
         target = self.path_of(file.frame_name(frame.index))
         publish_bytes(target, png_bytes(frame.image), overwrite=self.overwrite)
-        separator = ',\n' if self._num_images else '\n'
-        self._num_images += 1
         self._class_names = self._class_names or segmentation.class_names
         labels = segmentation.labels
         self._has_unknown |= labels is not None and bool((labels < 0).any())
-        record = _image_record(self._num_images, Path(target.name), frame)
-        self._images.add(separator + json.dumps(record, allow_nan=False))
-        for annotation in _annotations(segmentation):
-            separator = ',\n' if self._num_annotations else '\n'
-            self._num_annotations += 1
-            annotation = {'id': self._num_annotations, 'image_id': self._num_images, **annotation}
-            self._annotations.add(separator + json.dumps(annotation, allow_nan=False))
+        image_id = self._records.images + 1
+        with explained(self.run_file):
+            self._records.add_image(_image_record(image_id, Path(target.name), frame))
+            for annotation in _annotations(segmentation):
+                id_ = self._records.annotations + 1
+                self._records.add_annotation({'id': id_, 'image_id': image_id, **annotation})
 
     def close(self) -> None:
         """Publish ``coco.json``."""
-        with (
-            publish_file(self.run_file, overwrite=self.overwrite) as path,
-            path.open('w', encoding='utf-8') as file,
-        ):
-            file.write(json.dumps({**_HEAD, 'categories': self._categories()}, allow_nan=False)[:-1])
-            for section, spool in (('images', self._images), ('annotations', self._annotations)):
-                file.write(f',\n"{section}": [')
-                spool.copy_to(file)
-                file.write('\n]')
-            file.write('}\n')
+        with publish_file(self.run_file, overwrite=self.overwrite) as path, path.open('wb') as file:
+            self._records.finish({'categories': self._categories()})
+            self._file.seek(0)
+            shutil.copyfileobj(self._file, file)
         self.discard()
 
     def discard(self) -> None:
         """Forget the records."""
-        self._images.close()
-        self._annotations.close()
+        for file in (self._file, self._spool):
+            with contextlib.suppress(OSError):
+                file.close()
 
     def _categories(self) -> list[dict[str, Any]]:
         names = (self._class_names or _WITHOUT_CLASSES) + (_UNKNOWN,) * self._has_unknown

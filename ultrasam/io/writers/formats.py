@@ -120,10 +120,8 @@ class Spool:
         Raises:
             OutputError: the disk is full, or fails.
         """
-        try:
+        with explained(self._folder):
             self._file.write(text)
-        except OSError as error:
-            raise _cannot_write(self._folder, error) from error
 
     def copy_to(self, file: IO[str]) -> None:
         """Append everything to an open file."""
@@ -141,7 +139,12 @@ def path_text(path: Path) -> str:
     return os.fsencode(path.as_posix()).decode('utf-8', 'replace')
 
 
-def _cannot_write(target: Path, error: OSError) -> OutputError:
-    return OutputError(
-        f'{target} cannot be written ({error.strerror or error}): see to the disk, then run again'
-    )
+@contextlib.contextmanager
+def explained(target: Path) -> Iterator[None]:
+    """Raise OutputError, which names the target, for an OSError of the block."""
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(
+            f'{target} cannot be written ({error.strerror or error}): see to the disk, then run again'
+        ) from error

@@ -34,6 +34,7 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, Literal
 
 from ultrasam.corpus.patterns import compiled, fill
+from ultrasam.corpus.release import Download, Verified
 from ultrasam.corpus.words import AnnotationFiles, FrameFiles
 from ultrasam.errors import ConfigError
 
@@ -219,6 +220,8 @@ class DatasetSpec:
         read: reads an item instead of ``annotations`` and the reader of ``frames``; for irregular data sets.
         adjust: changes a frame after it was read, before it is turned and split into instances.
         notes: what a user should know about the release.
+        downloads: where the files of the release are; empty if no public source says.
+        verified: the release that this description was run on; None if it never was run on one.
     """
 
     name: str
@@ -256,6 +259,8 @@ class DatasetSpec:
     read: Callable[[Item], Iterator[RawFrame]] | None = None
     adjust: Callable[[RawFrame, Item], RawFrame] | None = None
     notes: tuple[str, ...] = ()
+    downloads: tuple[Download, ...] = ()
+    verified: Verified | None = None
 
     def __post_init__(self) -> None:
         """See that the description can work."""

@@ -18,9 +18,9 @@ from pathlib import Path
 import numpy as np
 
 from tests.corpus.raw_trees import busi
+from tests.downloads.server import Behaviour, FileServer
 from tests.faults.conversions import DESCRIPTIONS, REFUSED, Job, crashed, digests, leftovers, reference, run
 from tests.faults.harness import Arena, Trial, Verdict, fault, lossy, quiet, survived
-from tests.downloads.server import Behaviour, FileServer
 
 SCRIPT = DESCRIPTIONS / 'busi.py'
 TOP = 'Dataset_BUSI_with_GT'

@@ -8,8 +8,8 @@ from types import ModuleType
 
 import pytest
 
-from tests.packaging.test_project_files import ROOT, load_by_path
 from tests.downloads.server import FileServer
+from tests.packaging.test_project_files import ROOT, load_by_path
 from ultrasam.downloads.known_weights import KnownWeights
 
 BODY = hashlib.shake_256(b'weights').digest(1_500_000)

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.weights.conftest import BODY, SHA256
 from tests.downloads.server import Behaviour, FileServer
+from tests.weights.conftest import BODY, SHA256
 from ultrasam.downloads.fetch import Fetched
 from ultrasam.downloads.integrity import DownloadError, IntegrityError
 from ultrasam.downloads.known_weights import KnownWeights

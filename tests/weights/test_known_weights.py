@@ -12,9 +12,9 @@ from types import ModuleType
 
 import pytest
 
+from tests.downloads.server import Behaviour, FileServer
 from tests.packaging.test_project_files import ROOT
 from tests.weights.conftest import BODY, SHA256
-from tests.downloads.server import Behaviour, FileServer
 from ultrasam.downloads.known_weights import KnownWeights, list_weights, select_weights
 from ultrasam.errors import ConfigError
 

@@ -10,9 +10,9 @@ from types import ModuleType
 import pytest
 import yaml
 
+from tests.downloads.server import FileServer
 from tests.packaging.test_project_files import ROOT
 from tests.weights.conftest import BODY
-from tests.downloads.server import FileServer
 
 FULL = {f'UltraSAM_{prompt}_{kind}' for prompt in ('box', 'point') for kind in ('refine', 'no_refine')}
 INDEX = 'model-index.yml'

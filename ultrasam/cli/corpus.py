@@ -17,7 +17,7 @@ from ultrasam.errors import UltraSamError
 
 _INTERRUPTED = 130
 _SHOWN = 3
-_CODES = """
+CODES = """
 exit codes: 0 done, 2 wrong use, 3 faults in the data, 4 file names or links that leave their folder,
 5 disk, permission or a result that is there already
 """
@@ -26,7 +26,7 @@ exit codes: 0 done, 2 wrong use, 3 faults in the data, 4 file names or links tha
 def parser_of(doc: str | None) -> argparse.ArgumentParser:
     """A parser that shows the docstring of a command as it stands, with its examples."""
     return argparse.ArgumentParser(
-        description=doc, epilog=_CODES, formatter_class=argparse.RawDescriptionHelpFormatter
+        description=doc, epilog=CODES, formatter_class=argparse.RawDescriptionHelpFormatter
     )
 
 

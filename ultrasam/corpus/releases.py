@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from pathlib import Path
 
+from ultrasam.corpus.library import CORPUS, description_folder
 from ultrasam.corpus.loading import list_descriptions, load_spec
 from ultrasam.corpus.spec import DatasetSpec
-from ultrasam.errors import ConfigError
 
 
 @lru_cache(maxsize=1)
@@ -17,15 +16,8 @@ def described() -> dict[str, DatasetSpec]:
     Raises:
         ConfigError: they are neither in a checkout around this package nor installed with it.
     """
-    package = Path(__file__).resolve().parents[1]
-    places = (package.parent / 'datasets' / 'us43d', package / '.mim' / 'datasets' / 'us43d')
-    for folder in places:
-        if folder.is_dir():
-            specs = (load_spec(path) for path in list_descriptions(folder).values())
-            return {spec.name: spec for spec in specs}
-    raise ConfigError(
-        f'no descriptions of data sets in {" or ".join(map(str, places))}: run this from a checkout of the project'
-    )
+    specs = (load_spec(path) for path in list_descriptions(description_folder(CORPUS)).values())
+    return {spec.name: spec for spec in specs}
 
 
 def organs_of(dataset: str) -> tuple[str, ...]:

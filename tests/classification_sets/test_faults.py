@@ -14,8 +14,8 @@ from tests.classification_sets.raw_trees import fatty_liver, tn5000
 from tests.classification_sets.test_sweep import DESCRIPTIONS, ROOT, build, convert
 from tests.corpus.raw_trees.common import save, speckle, write
 from tests.corpus.test_sweep import digests
-from ultrasam.cli.terms import accept_terms, must_accept
 from ultrasam.cli.convert import run_all, run_description
+from ultrasam.cli.terms import accept_terms, must_accept
 from ultrasam.corpus.classification.spec import TermsError
 from ultrasam.corpus.engine import Options, convert_dataset
 from ultrasam.corpus.errors import EXIT_DATA, EXIT_USAGE, DataFaultsError, IntegrityError, exit_code_of

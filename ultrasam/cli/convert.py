@@ -177,7 +177,7 @@ def convert_named(folder: Path, classification: Path | None, args: argparse.Name
     if args.name != 'all':
         known = descriptions | ({} if classification is None else list_descriptions(classification))
         path = find_description(args.name, known)
-        return _convert(path, _source_of(path.stem, load_spec(path), args.source), args)
+        return _convert(path, source_of(path.stem, load_spec(path), args.source), args)
     if args.leave_out:
         raise ConfigError("--leave-out names files of one data set: give its short name instead of 'all'")
     if not args.source.is_dir():
@@ -211,8 +211,17 @@ def convert_named(folder: Path, classification: Path | None, args: argparse.Name
     return max(codes)
 
 
-def _source_of(name: str, spec: DatasetSpec, root: Path) -> Sequence[Path]:
-    """Where a dataset lies: in a folder of many, or the folder or archive itself."""
+def source_of(name: str, spec: DatasetSpec, root: Path) -> Sequence[Path]:
+    """Return where a dataset lies: in a folder of many, or the folder or archive itself.
+
+    Args:
+        name: Short name.
+        spec: The description.
+        root: Folder of many, or the folder or archive of this one.
+
+    Raises:
+        InputError: The folder holds nothing of this dataset.
+    """
     found = find_source(root, name, spec)
     if found or not root.is_dir() or holds(root, spec):
         return found or (root,)

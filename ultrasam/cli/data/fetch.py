@@ -29,6 +29,7 @@ from ultrasam.corpus.library import find_description, known_descriptions
 from ultrasam.corpus.loading import load_spec
 from ultrasam.corpus.recording import record_downloads
 from ultrasam.corpus.release import Download
+from ultrasam.downloads.fetch import mirror_address
 from ultrasam.errors import ConfigError, UltraSamError
 
 CODES = """
@@ -74,6 +75,8 @@ def run(args: argparse.Namespace) -> int:
     if args.list:
         _list(known)
         return 0
+    if args.mirror:
+        mirror_address(args.mirror)
     descriptions = _chosen(args.names, known)
     codes = [_fetch(path, args) for path in descriptions.values()]
     if len(codes) > 1:

@@ -15,7 +15,7 @@ from ultrasam.corpus.errors import EXIT_OK, exit_code_of
 from ultrasam.corpus.library import find_description
 from ultrasam.corpus.loading import list_descriptions, load_spec
 from ultrasam.corpus.sources import find_source, holds
-from ultrasam.corpus.spec import DatasetSpec
+from ultrasam.corpus.spec import CRUMB_PX, DatasetSpec
 from ultrasam.errors import ConfigError, InputError, UltraSamError
 
 if TYPE_CHECKING:
@@ -110,6 +110,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Add how it is converted."""
     parser.add_argument('--jobs', type=int, default=1, help='number of processes (default: 1)')
     parser.add_argument('--published', action='store_true', help="choices of the published model's data")
+    parser.add_argument(
+        '--keep-crumbs',
+        action='store_true',
+        help=f'keep objects of {CRUMB_PX} pixels or fewer, which are dropped',
+    )
     parser.add_argument('--overwrite', action='store_true', help='replace a data set that is there already')
     parser.add_argument(
         '--accept-counts', action='store_true', help='publish a part of a release, or another version'
@@ -241,7 +246,11 @@ def _is_finished(spec: DatasetSpec, args: argparse.Namespace) -> bool:
     if args.overwrite or args.verify:
         return False
     manifest = DatasetFolder(spec.name, args.out / spec.name).manifest()
-    return bool(manifest) and manifest.get('as_published') == args.published
+    return (
+        bool(manifest)
+        and manifest.get('as_published') == args.published
+        and (manifest.get('crumbs_kept', True) == (args.published or args.keep_crumbs))
+    )
 
 
 def _convert(path: Path, source: Path | Sequence[Path], args: argparse.Namespace) -> int:
@@ -269,6 +278,7 @@ def _convert(path: Path, source: Path | Sequence[Path], args: argparse.Namespace
         options = Options(
             jobs=args.jobs,
             published=args.published,
+            keep_crumbs=args.keep_crumbs,
             overwrite=args.overwrite,
             accept_terms=must_accept(spec),
             accept_counts=args.accept_counts,

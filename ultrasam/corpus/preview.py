@@ -95,6 +95,9 @@ def preview(
     if tiles:
         with publish_file(sheet, overwrite=True) as path:
             path.write_bytes(png_bytes(tile_sheet(tiles, columns=min(3, len(tiles)), tile=_TILE)))
+    if not plan.items:
+        found = f'no image matches {spec.frames.pattern!r}: is the source the one that the description means?'
+        faults.append(Fault(spec.name, found))
     return Preview(
         matched=tuple(_matched(spec, plan, tree)),
         left_out=plan.left_out,
@@ -114,7 +117,7 @@ def _matched(spec: DatasetSpec, plan: Plan, tree: RawTree) -> list[str]:
         lines.append(f'annotations: {_found(word, sum(files))}{of if getattr(word, "pattern", None) else ""}')
     lines += [f'table: {table.pattern}' for table in (*spec.tables, *spec.rows)]
     if plan.items:
-        groups = ', '.join(f'{name}={value!r}' for name, value in plan.items[0].groups.items())
+        groups = ', '.join(f'{name}={value!r}' for name, value in sorted(plan.items[0].groups.items()))
         lines.append(f'first: {plan.items[0].key}: {groups or "its pattern names no groups"}')
         lines.append(f'subjects: {_subjects(spec, plan)}')
     parts = Counter(item.part for item in plan.items if item.part)

@@ -20,7 +20,13 @@ from ultrasam.corpus.errors import DataFaultsError
 from ultrasam.corpus.loading import load_spec
 
 PAGE = (ROOT / 'docs/add_a_dataset.md').read_text(encoding='utf-8')
-FINDINGS = {'P01_left': 'benign', 'P01_right': 'benign', 'P02_left': 'malignant'}
+FINDINGS = {
+    'P01_left': 'benign',
+    'P01_right': 'benign',
+    'P02_left': 'malignant',
+    'P03_left': 'benign',
+    'P04_right': 'malignant',
+}
 
 
 def blocks(text: str) -> Iterator[tuple[str, str]]:
@@ -74,9 +80,9 @@ def test_the_page_is_followed_literally(folder: Path, capsys: pytest.CaptureFixt
                 typed += 1
     assert typed == 5
     said = capsys.readouterr().out
-    assert '3 files match scans/{patient}_{side:left|right}.png' in said
+    assert '5 files match scans/{patient}_{side:left|right}.png' in said
     assert "first: scans/P01_left.png: diagnosis='benign', patient='P01', side='left'" in said
-    assert 'subjects: 2, such as P01' in said
+    assert 'subjects: 4, such as P01' in said
     assert 'unused' not in said
     with Image.open(folder / 'thyroid_demo.plan.png') as sheet:
         assert min(sheet.size) > 300
@@ -86,10 +92,13 @@ def test_the_page_is_followed_literally(folder: Path, capsys: pytest.CaptureFixt
     areas = {
         (*labels[one['image_id']], names[one['category_id']], one['area']) for one in coco['annotations']
     }
+    gland, nodule = 'thyroid_gland', 'thyroid_nodule'
     assert areas == {
-        ('P01', 'benign', 'thyroid_gland', 768), ('P01', 'benign', 'thyroid_nodule', 32),
-        ('P01', 'benign', 'thyroid_gland', 736), ('P01', 'benign', 'thyroid_nodule', 64),
-        ('P02', 'malignant', 'thyroid_gland', 704), ('P02', 'malignant', 'thyroid_nodule', 96),
+        ('P01', 'benign', gland, 768), ('P01', 'benign', nodule, 32),
+        ('P01', 'benign', gland, 736), ('P01', 'benign', nodule, 64),
+        ('P02', 'malignant', gland, 704), ('P02', 'malignant', nodule, 96),
+        ('P03', 'benign', gland, 672), ('P03', 'benign', nodule, 128),
+        ('P04', 'malignant', gland, 640), ('P04', 'malignant', nodule, 160),
     }  # fmt: skip
     sides = [
         {image['subject'] for image in json.loads(path.read_text())['images']}

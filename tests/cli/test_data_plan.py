@@ -45,7 +45,7 @@ def test_a_good_release(folder: Path, capsys: pytest.CaptureFixture[str]) -> Non
     before = sorted(folder.rglob('*'))
     code, said = plan(capsys)
     assert code == 0, said
-    assert said.count('sample: ') == 3
+    assert said.count('sample: ') == 5
     assert 'sample: scans/P02_left.png: 1 lesion, 1 liver, subject P02, class malignant' in said
     assert 'next: ultrasam data convert tiny.py raw data' in said
     added = set(folder.rglob('*')) - set(before)

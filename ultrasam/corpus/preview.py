@@ -115,7 +115,7 @@ def _matched(spec: DatasetSpec, plan: Plan, tree: RawTree) -> list[str]:
         files = [len(item.annotations[number]) for item in plan.items]
         of = f' for {sum(count > 0 for count in files):,} images'
         lines.append(f'annotations: {_found(word, sum(files))}{of if getattr(word, "pattern", None) else ""}')
-    lines += [f'table: {table.pattern}' for table in (*spec.tables, *spec.rows)]
+    lines += [f'table: {text}' for text in dict.fromkeys(_table_patterns(spec))]
     if plan.items:
         groups = ', '.join(f'{name}={value!r}' for name, value in sorted(plan.items[0].groups.items()))
         lines.append(f'first: {plan.items[0].key}: {groups or "its pattern names no groups"}')
@@ -126,6 +126,10 @@ def _matched(spec: DatasetSpec, plan: Plan, tree: RawTree) -> list[str]:
             'official split: ' + ', '.join(f'{count:,} {part}' for part, count in sorted(parts.items()))
         )
     return lines
+
+
+def _table_patterns(spec: DatasetSpec) -> list[str]:
+    return [table.pattern for table in spec.tables] + [rows.pattern for rows in spec.rows]
 
 
 def _found(word: object, files: int) -> str:

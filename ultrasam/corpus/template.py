@@ -25,11 +25,12 @@ SPEC = DatasetSpec(
     application='lesions, benign or malignant',
     # Classes of structure, each with its group; their ids are 1, 2, ... in this order.
     categories=(Category('liver', 'organ'), Category('lesion', 'nodule')),
-    # Images, by the ends of their paths. Braces are groups, parts of a name that differ: {patient} is any text within
-    # a name, {n:\\d+} digits only, {kind:benign|malignant} one of two words. Volumes and videos have words of their own.
+    # Images, by the ends of their paths. Braces are groups, parts of a name that differ: {patient} is any text
+    # within a name, {n:\\d+} digits only, {kind:benign|malignant} one of two words.
+    # Volumes and videos have words of their own.
     frames=ImageFiles('images/{patient}_{n}.png'),
-    # Masks; each belongs to the image whose groups are the same. Values says what a value means, of a palette its index.
-    # Others are Threshold(128, 'lesion'), Nonzero('lesion') and Colours({(255, 0, 0): 'lesion'}).
+    # Masks; each belongs to the image whose groups are the same. Values says what a value means, of a palette its
+    # index. Others are Threshold(128, 'lesion'), Nonzero('lesion') and Colours({(255, 0, 0): 'lesion'}).
     annotations=(MaskFiles('masks/{patient}_{n}.png', Values({1: 'liver', 2: 'lesion'})),),
     # Tables; of the row whose column 'file' is this text, the column 'finding' becomes the group {finding}.
     tables=(Table('labels.csv', on={'file': '{patient}_{n}.png'}, take={'finding': 'finding'}),),

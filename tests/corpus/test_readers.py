@@ -16,7 +16,10 @@ import pytest
 from PIL import Image
 
 from tests.corpus.raw_trees.common import box, disc, save_video, save_volume, smooth, speckle
+from tests.corpus.test_sweep import DESCRIPTIONS
+from ultrasam.corpus import RawFrame
 from ultrasam.corpus.errors import RawFileError
+from ultrasam.corpus.loading import load_spec
 from ultrasam.corpus.plan import Item, SourceFile
 from ultrasam.corpus.readers import open_annotation, open_stack
 from ultrasam.corpus.readers.base import as_bytes
@@ -25,17 +28,12 @@ from ultrasam.corpus.readers.pickled import read_object_array
 from ultrasam.corpus.readers.polygons import polygon_mask
 from ultrasam.corpus.readers.volume import read_volume
 from ultrasam.corpus.words import (
-    ArrayFiles,
     CocoObjects,
-    Hdf5Frames,
-    Hdf5Masks,
-    LabelArrays,
     LabelVolumes,
     MaskFiles,
     Nonzero,
     PolygonFiles,
     TracedRows,
-    Values,
     ViaRegions,
     VideoFiles,
     VolumeFiles,
@@ -84,12 +82,7 @@ def test_volume_is_cut_along_an_axis_and_so_are_its_labels(axis: int, tmp_path: 
 @pytest.mark.parametrize('slices, word', [(5, 'fewer'), (7, 'more')])
 def test_labels_of_another_number_of_frames_are_refused(slices: int, word: str, tmp_path: Path) -> None:
     labels = np.zeros((slices, 8, 9), np.uint8)
-    np.save(tmp_path / 'l.npy', labels)
-    files = (SourceFile('l.npy', tmp_path / 'l.npy'),)
-    at = item(tmp_path / 'v.npy')
-    stored = open_annotation(LabelArrays('l', Nonzero('a')), files, at, frames=ArrayFiles('v'), stray=0)
-    with pytest.raises(RawFileError, match=rf'l\.npy: labels of {slices} frames, {word} than the 6'):
-        stored.check_length(6)
+    at = item(tmp_path / 'v.nii.gz')
     pytest.importorskip('SimpleITK')
     save_volume(tmp_path / 'l.nii.gz', labels)
     files = (SourceFile('l.nii.gz', tmp_path / 'l.nii.gz'),)
@@ -337,41 +330,65 @@ def test_a_clip_is_decoded_once(which: Any, tmp_path: Path, monkeypatch: pytest.
         list(stack.frames([2, 8]))
 
 
-def test_arrays(tmp_path: Path) -> None:
-    np.save(tmp_path / 'v.npy', np.stack([smooth(1), smooth(2)])[..., None] / 255)
-    np.save(tmp_path / 'l.npy', np.stack([MASK, ~MASK])[..., None].astype(np.float32))
-    with open_stack(ArrayFiles('v.npy', scale=255), item(tmp_path / 'v.npy')) as stack:
-        assert list(stack.numbers) == [0, 1]
-        assert abs(stack.read(1).astype(int) - smooth(2)).max() <= 1
-    file = SourceFile('l.npy', tmp_path / 'l.npy')
-    found = read(LabelArrays('l.npy', Values({1: 'spine'})), item(tmp_path / 'v.npy'), 1, (file,))
-    assert np.array_equal(found['spine'], ~MASK)
-    np.save(tmp_path / 'o.npy', np.array([{}], dtype=object), allow_pickle=True)
-    with pytest.raises(RawFileError, match='no array of numbers'):
-        open_stack(ArrayFiles('o.npy'), item(tmp_path / 'o.npy'))
+def test_arrays_of_a_scan(tmp_path: Path) -> None:
+    read_scan = load_spec(DESCRIPTIONS['asus']).read
+    for name, values in {
+        'v': np.stack([smooth(1), smooth(2)])[..., None] / 255,
+        'l': np.stack([MASK, ~MASK])[..., None].astype(np.float32),
+        'short': MASK[None],
+        'objects': np.array([{}], dtype=object),
+    }.items():
+        np.save(tmp_path / f'{name}.npy', values, allow_pickle=True)
+
+    def frames_of(*names: str) -> list[RawFrame]:
+        image, *labels = (SourceFile(f'{name}.npy', tmp_path / f'{name}.npy') for name in names)
+        return list(read_scan(Item(image, {}, (tuple(labels),))))
+
+    frames = frames_of('v', 'l')
+    assert abs(frames[1].image.astype(int) - smooth(2)).max() <= 1
+    assert np.array_equal(frames[1].structures[0].mask, ~MASK)
+    with pytest.raises(RawFileError, match=r'short\.npy: labels of 1 frames, fewer than the 2'):
+        frames_of('v', 'short')
+    with pytest.raises(RawFileError, match='not an array of numbers'):
+        frames_of('objects', 'l')
+    with pytest.raises(RawFileError, match='0 label files where one'):
+        frames_of('v')
 
 
 def test_hdf5(tmp_path: Path) -> None:
     h5py = pytest.importorskip('h5py')
+    spec = load_spec(DESCRIPTIONS['thyroid_us_cineclip'])
     path = tmp_path / 'd.hdf5'
-    with h5py.File(path, 'w') as file:
-        file['image'] = np.stack([speckle(k) for k in range(3)])
-        file['mask'] = np.stack([MASK * np.uint8(255)] * 3)
-        file['who'] = [b'a', b'a', b'b']
-        file['few'] = [b'a']
-        file['elsewhere'] = h5py.ExternalLink('other.hdf5', '/image')
-    with open_stack(Hdf5Frames('d', 'image', groups={'who': 'who'}), item(path)) as stack:
-        assert np.array_equal(stack.read(2), speckle(2))
-        assert stack.groups(2) == {'who': 'b'}
-    assert np.array_equal(read(Hdf5Masks('mask', Nonzero('a')), item(path), 2)['a'], MASK)
-    for word in (Hdf5Frames('d', 'elsewhere'), Hdf5Frames('d', 'none')):
-        with pytest.raises(RawFileError, match='no data set'):
-            open_stack(word, item(path))
-    with pytest.raises(RawFileError, match='1 values of who for 3 frames'):
-        open_stack(Hdf5Frames('d', 'image', groups={'who': 'few'}), item(path))
+    file = SourceFile('d.hdf5', path)
+
+    def write(**changed: Any) -> None:
+        path.unlink(missing_ok=True)
+        columns = {
+            'image': np.stack([speckle(k) for k in range(3)]),
+            'mask': np.stack([MASK * np.uint8(255)] * 3),
+            'annot_id': [b'a_', b'a_', b'b_'],
+        }
+        with h5py.File(path, 'w') as hdf5:
+            for key, value in {**columns, **changed}.items():
+                if value is not None:
+                    hdf5[key] = value
+
+    write()
+    assert spec.spans(file) == [(0, 3)]
+    *_, last = spec.read(Item(file, {}, span=(1, 3)))
+    assert (last.index, last.groups) == (2, {'clip': 'b'})
+    assert np.array_equal(last.image, speckle(2)) and np.array_equal(last.structures[0].mask, MASK)
+    for change in ({'mask': None}, {'mask': h5py.ExternalLink('other.hdf5', '/mask')}):
+        write(**change)
+        with pytest.raises(RawFileError, match="no column 'mask'"):
+            spec.spans(file)
+    write(annot_id=[b'a_'])
+    with pytest.raises(RawFileError, match='not as many'):
+        spec.spans(file)
+    write()
     path.write_bytes(path.read_bytes()[:2000])
     with pytest.raises(RawFileError, match='damaged'):
-        open_stack(Hdf5Frames('d', 'image'), item(path))
+        spec.spans(file)
 
 
 def test_polygon_rounds_and_is_cut_at_the_border() -> None:

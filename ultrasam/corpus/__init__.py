@@ -10,27 +10,20 @@ from typing import TYPE_CHECKING, Any
 from ultrasam.corpus.classification.spec import ClassificationSpec, ClassLists, Derived, DrawnParts
 from ultrasam.corpus.spec import Category, DatasetSpec, Expected, Instances, Rows, Split, Table
 from ultrasam.corpus.words import (
-    ArrayFiles,
     CocoObjects,
     Colours,
-    EachValue,
-    Hdf5Frames,
-    Hdf5Masks,
+    Files,
     ImageFiles,
-    LabelArrays,
     LabelVolumes,
     MaskFiles,
-    MatlabRecords,
     Nonzero,
     Outline,
     PolygonFiles,
-    SampledFiles,
     Threshold,
     TracedRows,
     Values,
     ViaRegions,
     VideoFiles,
-    VocNames,
     VolumeFiles,
 )
 
@@ -39,7 +32,6 @@ if TYPE_CHECKING:
     from ultrasam.corpus.plan import Item
 
 __all__ = [
-    'ArrayFiles',
     'Category',
     'ClassLists',
     'ClassificationSpec',
@@ -48,23 +40,18 @@ __all__ = [
     'DatasetSpec',
     'Derived',
     'DrawnParts',
-    'EachValue',
     'Expected',
-    'Hdf5Frames',
-    'Hdf5Masks',
+    'Files',
     'ImageFiles',
     'Instances',
     'Item',
-    'LabelArrays',
     'LabelVolumes',
     'MaskFiles',
-    'MatlabRecords',
     'Nonzero',
     'Outline',
     'PolygonFiles',
     'RawFrame',
     'Rows',
-    'SampledFiles',
     'Split',
     'Structure',
     'Table',
@@ -73,7 +60,6 @@ __all__ = [
     'Values',
     'ViaRegions',
     'VideoFiles',
-    'VocNames',
     'VolumeFiles',
 ]
 

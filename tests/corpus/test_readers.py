@@ -28,7 +28,6 @@ from ultrasam.corpus.readers.pickled import read_object_array
 from ultrasam.corpus.readers.polygons import polygon_mask
 from ultrasam.corpus.readers.volume import read_volume
 from ultrasam.corpus.words import (
-    CocoObjects,
     LabelVolumes,
     MaskFiles,
     Nonzero,
@@ -415,7 +414,7 @@ def test_labelme_in_another_encoding(tmp_path: Path) -> None:
     word = PolygonFiles('a', 'labelme', names={'shenjing': 'nerve'}, encodings=('utf-8', 'gbk'))
     text = json.dumps({'imagePath': '神经.jpg', 'shapes': [shape('shenjing')]}, ensure_ascii=False)
     path.write_bytes(text.encode('gbk'))
-    assert np.array_equal(read(word, item(path), files=file)['nerve'], box(10, 10, 20, 20))
+    assert np.array_equal(read(word, item(path), files=file)['nerve'], box(10, 10, 19, 19))
     path.write_text(json.dumps({'shapes': [shape('unknown')]}))
     with pytest.raises(RawFileError, match="label 'unknown'"):
         read(word, item(path), files=file)
@@ -478,23 +477,26 @@ def test_shapes_of_the_image_annotator(tmp_path: Path) -> None:
 
 
 def test_coco_objects(tmp_path: Path) -> None:
+    read_objects = load_spec(DESCRIPTIONS['gist514_db']).read
+    Image.fromarray(smooth(1)).save(tmp_path / 'a.png')
     square = [10, 10, 20, 10, 20, 20, 10, 20]
     other = [30.0, 30.0, 40.0, 30.0, 40.0, 40.0, 30.0, 40.0]
-    at = item(tmp_path / 'a', o=[{'category_id': '2', 'segmentation': [square, other]}])
-    annotation = open_annotation(CocoObjects('o', {1: 'lmym', 2: 'gist'}), (), at, frames=None, stray=0)
-    structures, _ = annotation.read(0, (64, 80))
-    assert [one.category for one in structures] == ['gist', 'gist']
-    assert np.array_equal(structures[1].mask, box(30, 30, 40, 40))
+    (frame,) = read_objects(
+        item(tmp_path / 'a.png', objects=[{'category_id': '2', 'segmentation': [square, other]}])
+    )
+    assert [one.category for one in frame.structures] == ['gist', 'gist']
+    # as pycocotools draws it, not with the far border
+    assert np.array_equal(frame.structures[1].mask, box(30, 30, 39, 39))
     for bad in (
         [],
         [{'category_id': '3', 'segmentation': [square]}],
         [{'category_id': '1', 'segmentation': [square[:-1]]}],
         [{'category_id': '1', 'segmentation': [3]}],
-        [{'category_id': '1', 'polygon': [square]}],
-        [{'segmentation': [square]}],
+        [{'category_id': '1', 'segmentation': [[float('nan')] * 6]}],
+        [{'category_id': '1', 'segmentation': {'counts': [1]}}],
     ):
         with pytest.raises(RawFileError):
-            read(CocoObjects('o', {1: 'lmym'}), item(tmp_path / 'a', o=bad))
+            list(read_objects(item(tmp_path / 'a.png', objects=bad)))
 
 
 def pickled(path: Path, value: Any) -> SourceFile:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from ultrasam.corpus.classification.spec import ClassificationSpec, ClassLists, Derived, DrawnParts
 from ultrasam.corpus.spec import Category, DatasetSpec, Expected, Instances, Rows, Split, Table
 from ultrasam.corpus.words import (
-    CocoObjects,
     Colours,
     Files,
     ImageFiles,
@@ -35,7 +34,6 @@ __all__ = [
     'Category',
     'ClassLists',
     'ClassificationSpec',
-    'CocoObjects',
     'Colours',
     'DatasetSpec',
     'Derived',

@@ -237,12 +237,4 @@ class ViaRegions:
     merge: bool = False
 
 
-@dataclass(frozen=True)
-class CocoObjects:
-    """Objects of a COCO file in rows of form ``'coco'``; each polygon of an object becomes an instance."""
-
-    rows: str
-    names: Mapping[int, str]
-
-
-AnnotationFiles = MaskFiles | LabelVolumes | PolygonFiles | TracedRows | ViaRegions | CocoObjects | Files
+AnnotationFiles = MaskFiles | LabelVolumes | PolygonFiles | TracedRows | ViaRegions | Files

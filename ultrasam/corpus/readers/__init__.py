@@ -55,9 +55,7 @@ def open_annotation(
         return polygons.PolygonShapes(annotation, files, item)
     if isinstance(annotation, words.TracedRows):
         return polygons.TracedOutlines(annotation, item)
-    if isinstance(annotation, words.ViaRegions):
-        return polygons.ViaShapes(annotation, item)
-    return polygons.CocoShapes(annotation, item)
+    return polygons.ViaShapes(annotation, item)
 
 
 __all__ = ['Annotation', 'FrameStack', 'open_annotation', 'open_stack']

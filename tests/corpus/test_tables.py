@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 
 from tests.corpus.raw_trees.common import write
+from tests.corpus.test_sweep import DESCRIPTIONS, build
+from ultrasam.corpus.engine import convert_dataset
 from ultrasam.corpus.errors import RawFileError
+from ultrasam.corpus.loading import load_spec
 from ultrasam.corpus.plan import Plan, make_plan
 from ultrasam.corpus.spec import Category, DatasetSpec, Rows, Split, Table
 from ultrasam.corpus.tables import RowIndex
@@ -160,3 +164,27 @@ def test_table_that_not_every_copy_has(folder: Path) -> None:
     found = plan(folder, tables=(table,))
     assert [item.groups['s'] for item in found.items] == ['a', 'b']
     assert [fault.file for fault in found.faults] == ['images/10.png']
+
+
+def with_csv_columns() -> list[tuple[str, str]]:
+    """Each description with a CSV table, and each column that the table is asked for."""
+    found = []
+    for name, path in DESCRIPTIONS.items():
+        for table in load_spec(path).tables:
+            if table.form == 'csv':
+                found += [(name, column) for column in (*table.on, *table.take.values())]
+    return found
+
+
+@pytest.mark.parametrize(('name', 'column'), with_csv_columns())
+def test_a_column_that_is_missing_is_named_with_those_that_are_there(
+    name: str, column: str, tmp_path: Path
+) -> None:
+    source = build(name, tmp_path / 'raw').source
+    for path in source.rglob('*.csv'):
+        header, _, rest = path.read_text(encoding='utf-8-sig').partition('\n')
+        path.write_text(re.sub(rf'(?<![^,;]){column}(?![^,;\r])', 'elsewhere', header) + '\n' + rest)
+    with pytest.raises(
+        RawFileError, match=rf"\.csv has no column '{column}' \(columns: .*elsewhere.*\)\. Is this"
+    ):
+        convert_dataset(DESCRIPTIONS[name], source, tmp_path / 'out')

@@ -136,6 +136,9 @@ def test_pages_and_plots_of_chosen_results(tmp_path):
     assert '| centre point | 1 of 1 | 100.0% | 25.0% | 0.600 |' in page
     assert '46 objects that both have (2 only here, 0 only there)' in page
     assert '+0.020 [+0.020, +0.020] | yes |' in page
+    compared = page.split('## Compared with another evaluation')[1].split('\n## ')[0]
+    rows = sum(line.endswith(('| yes |', '| no |')) for line in compared.splitlines())
+    assert rows > 1 and f'without a correction for {rows} comparisons' in compared
     assert 'annotations left out: 3 without mask' in page
     again = read_results(tmp_path / 'out' / 'results.json')
     assert np.isnan(again.array('box', 'dice')[0])

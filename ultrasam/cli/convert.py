@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, NoReturn
 
 from ultrasam.cli.class_sets import accept_terms, licence_line, listing
 from ultrasam.corpus.errors import EXIT_OK, EXIT_USAGE, exit_code_of
-from ultrasam.corpus.loading import find_source, list_descriptions, load_spec
+from ultrasam.corpus.loading import list_descriptions, load_spec
+from ultrasam.corpus.sources import find_source, holds
 from ultrasam.corpus.spec import DatasetSpec
 from ultrasam.errors import ConfigError, InputError, UltraSamError
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 _INTERRUPTED = 130
 _TERMINATED = 143
 _PREVIEW = 'preview.png'
+_SHOWN = 8
 _CODES = """
 exit codes: 0 converted, 2 wrong use, 3 faults in the data (good files are kept, run again to resume),
 4 an archive or a published data set that is damaged or unsafe, 5 disk, permission or missing program,
@@ -80,7 +82,7 @@ def run_all(
         'source',
         type=Path,
         metavar='SOURCE_ROOT',
-        help='folder with a folder or archive of the short name of each',
+        help='folder with a folder or archive of each, under its short name or as its site calls it',
     )
     parser.add_argument('out', type=Path, metavar='OUT_ROOT', help='folder of all data sets')
     args = parser.parse_args(arguments)
@@ -98,6 +100,18 @@ def _parser(description: str, examples: str) -> argparse.ArgumentParser:
     parser.add_argument('--overwrite', action='store_true', help='replace a data set that is there already')
     parser.add_argument(
         '--accept-counts', action='store_true', help='publish a part of a release, or another version'
+    )
+    parser.add_argument(
+        '--skip-unusable',
+        action='store_true',
+        help='publish without the files that cannot be used; each is named',
+    )
+    parser.add_argument(
+        '--leave-out',
+        action='append',
+        default=[],
+        metavar='FILE',
+        help='do not use this file of the release, given by the end of its path; may be repeated',
     )
     parser.add_argument(
         '--accept-terms', action='store_true', help='the terms that are shown were read and are accepted'
@@ -169,16 +183,26 @@ def _convert_named(folder: Path, classification: Path | None, args: argparse.Nam
         known = descriptions | ({} if classification is None else list_descriptions(classification))
         if args.name not in known:
             raise ConfigError(f'no data set {args.name!r}; there are {", ".join(known)}')
-        path = known[args.name]
-        return _convert(path, find_source(args.source, args.name, load_spec(path).name) or args.source, args)
+        return _convert(
+            known[args.name], _source_of(args.name, load_spec(known[args.name]), args.source), args
+        )
+    if args.leave_out:
+        raise ConfigError("--leave-out names files of one data set: give its short name instead of 'all'")
+    if not args.source.is_dir():
+        raise InputError(f'{args.source}: no such folder: give the one that holds the downloads')
     codes = []
     missing = []
     for name, path in descriptions.items():
-        source = find_source(args.source, name, load_spec(path).name)
-        if source is None:
-            missing.append(name)
-            continue
         try:
+            spec = load_spec(path)
+            if _is_finished(spec, args):
+                sys.stdout.write(f'{spec.name}: there already, passed over\n')
+                codes.append(EXIT_OK)
+                continue
+            source = find_source(args.source, name, spec)
+            if not source:
+                missing.append(name)
+                continue
             codes.append(_convert(path, source, args))
         except UltraSamError as error:
             sys.stderr.write(f'{error}\n')
@@ -188,12 +212,38 @@ def _convert_named(folder: Path, classification: Path | None, args: argparse.Nam
             f'{len(missing)} of {len(descriptions)} are not in {args.source}: {", ".join(missing)}\n'
         )
     if not codes:
-        raise InputError(f'{args.source}: no folder or archive has the short name of a data set')
+        raise InputError(
+            f'{args.source}: no folder or archive in it is called after a data set, or as the site of one calls it'
+        )
     sys.stdout.write(f'{codes.count(EXIT_OK)} of {len(codes)} data sets converted\n')
     return max(codes)
 
 
-def _convert(path: Path, source: Path, args: argparse.Namespace) -> int:
+def _source_of(name: str, spec: DatasetSpec, root: Path) -> Sequence[Path]:
+    """Where a dataset lies: in a folder of many, or the folder or archive itself."""
+    found = find_source(root, name, spec)
+    if found or not root.is_dir() or holds(root, spec):
+        return found or (root,)
+    there = sorted(path.name for path in root.iterdir())
+    shown = ', '.join(there[:_SHOWN]) + (', ...' if len(there) > _SHOWN else '') if there else 'nothing'
+    wanted = ' or '.join(dict.fromkeys((name, spec.name, *spec.archives)))
+    raise InputError(
+        f'{root}: no files of {spec.name} in it: it holds {shown}. Wanted is a folder or archive {wanted}; or give the '
+        'folder or archive itself'
+    )
+
+
+def _is_finished(spec: DatasetSpec, args: argparse.Namespace) -> bool:
+    """Whether a dataset is there already, made with the same choices, and is not asked for anew."""
+    from ultrasam.corpus.layout import DatasetFolder
+
+    if args.overwrite or args.verify:
+        return False
+    manifest = DatasetFolder(spec.name, args.out / spec.name).manifest()
+    return bool(manifest) and manifest.get('as_published') == args.published
+
+
+def _convert(path: Path, source: Path | Sequence[Path], args: argparse.Namespace) -> int:
     """Convert one data set and report it."""
     from tqdm import tqdm
 
@@ -220,6 +270,8 @@ def _convert(path: Path, source: Path, args: argparse.Namespace) -> int:
             overwrite=args.overwrite,
             accept_terms=accepted,
             accept_counts=args.accept_counts,
+            skip_unusable=args.skip_unusable,
+            leave_out=tuple(args.leave_out),
             progress=progress,
             note=lambda text: bar.set_postfix_str(text),
         )
@@ -247,6 +299,8 @@ def _report(spec: DatasetSpec, report: Report) -> None:
     ):
         for key, count in sorted(getattr(counts, title).items())[:20]:
             sys.stdout.write(f'  {title.replace("_", " ")}: {key}: {count:,}\n')
+    if counts.unusable:
+        sys.stdout.write(f'  unusable: {counts.unusable:,}\n')
     for warning in report.warnings:
         sys.stdout.write(f'  look at: {warning}\n')
 

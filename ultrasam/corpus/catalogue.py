@@ -19,6 +19,10 @@ python datasets/convert.py busi downloads data --preview          # the same, fo
 python datasets/convert.py all downloads data --jobs 8            # all that are there
 ```
 
+`convert.py` finds a data set in `downloads` as a folder or archive of its short name or its folder name (see the table),
+or under the names that its site gives its archives; where these could be anybody's, such as `archive.zip`, by the files
+in them. Archives of other data sets stay packed. `all` passes over what is there already.
+
 Each gives `data/NAME/` with
 
 - `images/*.png`, 8-bit RGB,
@@ -32,8 +36,9 @@ Each gives `data/NAME/` with
 
 The same files give the same bytes, whatever the machine's order of files or the number of processes. A conversion
 that is stopped goes on where it was when it is started again; until it is complete nothing appears under `data/NAME/`.
-Files that cannot be used are listed and the data set is not published (exit code 3); an archive that is damaged or
-unsafe is refused (4). `--published` makes the choices of the published model's data where its numbers depend on them.
+Files that cannot be used are listed and the data set is not published (exit code 3), unless you say `--skip-unusable`:
+then each is named and counted in the report and in the manifest, and the rest is published. `--leave-out FILE` does not
+use a file that you name. An archive that is damaged or unsafe is refused (4). `--published` makes the choices of the published model's data where its numbers depend on them.
 `--accept-counts` takes a part of a release, or another version of it. `--verify` checks what was published.
 
 What is done with data sets that are converted lies in `tools/`: splitting by subject, class-agnostic views, merging
@@ -49,6 +54,7 @@ in `tests/corpus/raw_trees/`; then run `python datasets/convert.py readme > data
 """
 _COLUMNS = (
     'short name',
+    'folder',
     'data set',
     'images',
     'organs',
@@ -79,6 +85,7 @@ def catalogue_text(descriptions: Mapping[str, DatasetSpec]) -> str:
             parts = ', '.join(part for part in ('train', 'val', 'test') if getattr(spec.split, part))
         cells = (
             f'`{name}`',
+            f'`{spec.name}`',
             f'[{spec.title}]({spec.homepage})',
             images,
             ', '.join(spec.organs),

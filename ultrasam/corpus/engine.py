@@ -38,6 +38,7 @@ from ultrasam.corpus.manifest import (
 from ultrasam.corpus.patterns import compiled
 from ultrasam.corpus.pipeline import MEMORY_BYTES, ItemResult, convert_item, start_worker
 from ultrasam.corpus.plan import Item, Plan, make_plan
+from ultrasam.corpus.sources import is_strange
 from ultrasam.corpus.spec import DatasetSpec, Expected
 from ultrasam.corpus.tree import open_tree
 from ultrasam.errors import OutputError
@@ -61,6 +62,8 @@ class Options:
         overwrite: replace a data set that is there already.
         accept_terms: the user has read and accepted the terms of the data set, where it has some.
         accept_counts: publish although the counts are not those of the release, for a part or another version.
+        skip_unusable: publish without the files that cannot be used; they are named in manifest and report.
+        leave_out: files of the source that are not used, each by the end of its path.
         progress: told about items that are done.
         note: told about each step, in words.
     """
@@ -70,6 +73,8 @@ class Options:
     overwrite: bool = False
     accept_terms: bool = False
     accept_counts: bool = False
+    skip_unusable: bool = False
+    leave_out: tuple[str, ...] = ()
     progress: Progress = lambda done, total: None
     note: Callable[[str], None] = lambda text: None
 
@@ -89,12 +94,14 @@ class Report:
     warnings: tuple[str, ...]
 
 
-def convert_dataset(description: Path, source: Path, out_root: Path, options: Options = Options()) -> Report:
+def convert_dataset(
+    description: Path, source: Path | Sequence[Path], out_root: Path, options: Options = Options()
+) -> Report:
     """Convert a data set into ``out_root/NAME``.
 
     Args:
         description: file with its ``SPEC``.
-        source: archive or folder of the release; nothing in it is changed.
+        source: archive or folder of the release, or its archives; nothing in it is changed.
         out_root: folder of all data sets.
         options: how.
 
@@ -139,15 +146,21 @@ def _room_left(error: OSError, target: Path) -> str:
     return f', {shutil.disk_usage(target.parent).free:,} bytes are free there'
 
 
-def _convert(spec: DatasetSpec, description: Path, source: Path, target: Path, options: Options) -> Report:
+def _convert(
+    spec: DatasetSpec, description: Path, source: Path | Sequence[Path], target: Path, options: Options
+) -> Report:
     """Convert within a folder beside the target, which one process at a time may use."""
     work = _work_folder(target)
     (work / 'frames').mkdir(parents=True, exist_ok=True)
     with locked(work):
         tree = open_tree(
-            source, work / 'raw', spec.archives, note=lambda name: options.note(f'unpacking {name}')
+            source,
+            work / 'raw',
+            spec.archives,
+            is_strange=lambda path: is_strange(path, spec),
+            note=lambda name: options.note(f'unpacking {name}'),
         )
-        plan = make_plan(spec, tree)
+        plan = make_plan(spec, tree, leave_out=options.leave_out)
         options.note(f'{len(plan.items):,} items, {len(tree.files):,} files')
         journal = Journal(
             work / _JOURNAL,
@@ -222,11 +235,17 @@ def _publish(
             known[reason] += 1
         else:
             unknown.append(fault)
-    if unknown:
-        raise DataFaultsError(spec.name, unknown, 'Good files are kept: mend these, then run again to resume')
+    if unknown and not (options.skip_unusable and any(result.frames for result in results)):
+        raise DataFaultsError(
+            spec.name,
+            unknown,
+            'Good files are kept: mend these, then run again to resume; or publish without them (--skip-unusable), or '
+            'leave out files that you name (--leave-out FILE)',
+        )
     records = number_frames(spec, [record for result in results for record in result.frames])
     counts = count_records(spec, records)
     counts.known_faults = known
+    counts.unusable = len(unknown)
     counts.left_out = plan.left_out + Counter(
         {_no_frame(spec): sum(not (r.fault or r.frames or r.left_out) for r in results)}
     )
@@ -238,6 +257,7 @@ def _publish(
         warnings.append(
             f'{len(plan.unused)} files are not mentioned in the description, first {plan.unused[0]}'
         )
+    warnings += [f'left out, cannot be used: {fault}' for fault in unknown]
     sources = {name: digest for result in results for name, digest in result.sources.items()}
     if isinstance(spec, ClassificationSpec):
         content = class_content(spec, records)
@@ -245,6 +265,8 @@ def _publish(
         content = Content(_annotation_files(spec, records))
     options.note('publishing')
     manifest = build_manifest(spec, counts, sources, published=options.published)
+    if unknown:
+        manifest['unusable'] = [{'file': fault.file, 'reason': fault.reason} for fault in unknown]
     with publish_folder(target, overwrite=options.overwrite, verify=verify_dataset) as folder:
         _fill_folder(folder, records, content, manifest, frames)
     warnings += content.warnings
@@ -313,7 +335,7 @@ def _check_counts(spec: DatasetSpec, counts: Counts, options: Options) -> list[s
             [Fault(spec.name, f'no image matches {spec.frames.pattern!r}')],
             'Is the source the one that the description means?',
         )
-    if differing and not options.accept_counts:
+    if differing and not (options.accept_counts or counts.unusable):
         raise DataFaultsError(
             spec.name,
             [Fault(spec.name, text) for text in differing],

@@ -44,16 +44,3 @@ def list_descriptions(folder: Path) -> dict[str, Path]:
     if not found:
         raise ConfigError(f'{folder}: no descriptions of data sets')
     return found
-
-
-def find_source(root: Path, short_name: str, name: str) -> Path | None:
-    """The folder or archive of a data set in a folder of many, by its short name or its own."""
-    if not root.is_dir():
-        return None
-    wanted = {short_name.casefold(), name.casefold()}
-    found = [
-        path
-        for path in sorted(root.iterdir())
-        if path.name.casefold() in wanted or (path.is_file() and path.name.split('.')[0].casefold() in wanted)
-    ]
-    return found[0] if found else None

@@ -40,6 +40,7 @@ class Counts:
         changed: masks that were changed to fit, by what was done.
         unused: files of the source that the description does not mention.
         known_faults: images of the release that are known to be unusable, by reason.
+        unusable: files that cannot be used and were left out, as the user asked.
     """
 
     images: Counter[str] = field(default_factory=Counter)
@@ -53,6 +54,7 @@ class Counts:
     changed: Counter[str] = field(default_factory=Counter)
     unused: int = 0
     known_faults: Counter[str] = field(default_factory=Counter)
+    unusable: int = 0
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON; keys in order."""

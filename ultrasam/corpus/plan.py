@@ -82,9 +82,10 @@ class Plan:
 class _Planner:
     """Builds a plan; one method a step."""
 
-    def __init__(self, spec: DatasetSpec, tree: RawTree) -> None:
+    def __init__(self, spec: DatasetSpec, tree: RawTree, leave_out: Sequence[str]) -> None:
         self.spec = spec
         self.left_out: Counter[str] = Counter()
+        self.unwanted = _named_files(tree, leave_out)
         self.faults: list[Fault] = []
         self.used: set[str] = set()
         self.tree = RawTree({path: file for path, file in tree.files.items() if not self._is_left_out(path)})
@@ -93,6 +94,9 @@ class _Planner:
         self.rows = {rows.name: self._index(rows) for rows in spec.rows}
 
     def _is_left_out(self, path: str) -> bool:
+        if path in self.unwanted:
+            self.left_out['named by --leave-out'] += 1
+            return True
         for pattern, reason in self.spec.leave_out.items():
             if compiled(pattern).match(path):
                 self.left_out[reason] += 1
@@ -172,7 +176,10 @@ class _Planner:
         for name, files in found.items():
             doubles = [file for file, count in Counter(f.name for f in files).items() if count > 1]
             self.faults += [Fault(double, f'there twice, for {name}') for double in doubles]
-        return {name: tuple(files) for name, files in found.items()}
+        return {
+            name: tuple({file.name: file for file in files[::-1]}.values())[::-1]
+            for name, files in found.items()
+        }
 
     def _item(self, image: SourceFile, paired: Sequence[tuple[SourceFile, ...]]) -> Item | None:
         """The item of an image, or None where the description leaves it out."""
@@ -203,13 +210,33 @@ class _Planner:
         return Item(image, groups, tuple(paired), rows, part)
 
 
-def make_plan(spec: DatasetSpec, tree: RawTree) -> Plan:
+def make_plan(spec: DatasetSpec, tree: RawTree, *, leave_out: Sequence[str] = ()) -> Plan:
     """Pair the files of a source as a description says.
 
+    Args:
+        spec: the description.
+        tree: the files.
+        leave_out: files that are not used, each by the end of its path.
+
     Raises:
+        ConfigError: a file to leave out is not there.
         RawFileError: a table is missing or damaged; nothing can be paired.
     """
-    return _Planner(spec, tree).run()
+    return _Planner(spec, tree, leave_out).run()
+
+
+def _named_files(tree: RawTree, names: Sequence[str]) -> set[str]:
+    """Paths that end in one of some names, at the border of a folder."""
+    found: set[str] = set()
+    for name in names:
+        wanted = name.replace('\\', '/').removeprefix('./').strip('/')
+        paths = {path for path in tree.files if f'/{path}'.endswith(f'/{wanted}')}
+        if not paths:
+            raise ConfigError(
+                f'--leave-out {name}: no file of the source is called so; give the end of its path'
+            )
+        found |= paths
+    return found
 
 
 def _take(table: Any, rows: list[Row], *, is_there: bool) -> dict[str, str] | None:

@@ -205,15 +205,18 @@ def _choose(facts: list[SubjectFacts], given: Mapping[str, _Given], options: Spl
 
 
 def _mark_tested(facts: Sequence[SubjectFacts]) -> None:
-    """Note the subjects that are in an official test part, or one of whose images is, in whichever data set."""
-    subjects = {(one.release, subject) for one in facts for subject in one.test_subjects}
+    """Note the subjects that are in an official test split, or one of whose images is, in whichever dataset."""
     digests = {digest for one in facts for found in one.test_digests.values() for digest in found}
+    subjects = {(one.release, subject) for one in facts for subject in one.test_subjects}
+    # datasets of one release share their subjects: what one of them tells holds for all
+    subjects |= {
+        (one.release, subject)
+        for one in facts
+        for subject in one.images
+        if not digests.isdisjoint(one.digests.get(subject, ()))
+    }
     for one in facts:
-        one.tested = {
-            subject
-            for subject in one.images
-            if (one.release, subject) in subjects or not digests.isdisjoint(one.digests.get(subject, ()))
-        }
+        one.tested = {subject for subject in one.images if (one.release, subject) in subjects}
 
 
 def _read_given(facts: Iterable[SubjectFacts], options: SplitOptions) -> dict[str, _Given]:

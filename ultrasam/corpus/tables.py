@@ -35,13 +35,17 @@ class RowIndex:
         self._rows: dict[tuple[str, ...], list[Row]] = {}
         self._first_file: dict[tuple[str, ...], str] = {}
         self._asked: set[tuple[str, ...]] = set()
+        taken = table.take.values() if isinstance(table, Table) else ()
         for path, _, groups in tree.matching(table.pattern):
             self.files.append(path)
             for row in _read(table, tree.files[path], path):
                 row = {**groups, **row}
-                missing = [column for column in table.on if column not in row]
+                missing = [column for column in (*table.on, *taken) if column not in row]
                 if missing:
-                    raise RawFileError(f'{path}: no column {missing[0]!r} among {sorted(row)}')
+                    raise RawFileError(
+                        f'{path} has no column {missing[0]!r} (columns: {", ".join(map(str, row))}). '
+                        'Is this the release that is described?'
+                    )
                 key = tuple(str(row[column]).strip() for column in table.on)
                 self._rows.setdefault(key, []).append(row)
                 self._first_file.setdefault(key, path)

@@ -45,19 +45,21 @@ class RawTree:
 
 
 def open_tree(
-    source: Path,
+    source: Path | Sequence[Path],
     scratch: Path,
     archives: Sequence[str],
     *,
+    is_strange: Callable[[Path], bool] = lambda _: False,
     note: _Note = lambda _: None,
     limits: Limits = LIMITS,
 ) -> RawTree:
     """List a source, unpacking what has to be.
 
     Args:
-        source: archive or folder; nothing in it is changed.
+        source: archive or folder, or several archives that belong together; nothing in it is changed.
         scratch: folder for what is unpacked; what is there already, complete, is used again.
         archives: patterns of archives inside the source.
+        is_strange: tells of an archive in a folder whether it is another dataset's, which stays packed.
         note: told which archive is being unpacked.
         limits: of each archive.
 
@@ -67,19 +69,28 @@ def open_tree(
         EnvironmentFault: no room, or a program is missing.
     """
     unpacker = _Unpacker(scratch, limits, note)
-    if source.is_file():
+    several = () if isinstance(source, Path) else tuple(source)
+    source = several[0] if isinstance(source, Sequence) else source
+    is_packed = source.is_file() and len(several) < 2
+    if is_packed:
         found = unpacker.tree_of(source, source.name, outermost=True)
+    elif len(several) > 1:
+        found = RawTree({path.name: path for path in several})
     elif source.is_dir():
         found = _list_folder(source)
     else:
         raise InputError(f'{source} does not exist: give the folder or the archive of the data set')
+    strangers: set[str] = set()
     for depth in range(_MOST_ROUNDS):
         inner = [path for path in sorted(found.files) if any(compiled(p).match(path) for p in archives)]
+        if depth == 0 and not is_packed:
+            strangers = {path for path in inner if is_strange(found.files[path])}
+        inner = [path for path in inner if path not in strangers]
         if not inner:
             return found
         for path in inner:
             archive = found.files.pop(path)
-            unpacked = unpacker.tree_of(archive, path, outermost=depth == 0 and source.is_dir())
+            unpacked = unpacker.tree_of(archive, path, outermost=depth == 0 and not is_packed)
             found = _joined(source, found, unpacked, path.rsplit('.', 1)[0])
     raise InputError(f'{source}: archives inside archives, more than {_MOST_ROUNDS} deep')
 

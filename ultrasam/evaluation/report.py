@@ -227,6 +227,8 @@ def _comparison(comparison: Comparison | None) -> str:
         f'## Compared with another evaluation\n\nThis minus the other, over the {comparison.pairs:,} objects that both '
         f'have ({comparison.only_here:,} only here, {comparison.only_there:,} only there).{remarks}\n\n'
         + markdown_table(('prompt', 'metric', 'difference', '0 outside the interval'), rows)
+        + f'\n\nEach interval holds at 95 % on its own, without a correction for {len(rows)} comparisons: of two equal '
+        f'models about {0.05 * len(rows):.1f} rows would say yes by chance. Decide by the row chosen beforehand.'
     )
 
 

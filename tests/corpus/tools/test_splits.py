@@ -106,6 +106,23 @@ def test_two_data_sets_of_one_release_agree(tmp_path: Path) -> None:
     assert subjects_in(part(tmp_path, 'MUP', 'val'))
 
 
+@pytest.mark.parametrize('first', ['MUP', 'MicroSeg'])
+def test_a_test_image_in_one_data_set_drops_its_subject_from_the_whole_release(
+    first: str, tmp_path: Path
+) -> None:
+    # p1 has an image that is tested in MUP alone, or in MicroSeg alone
+    for name in ('MUP', 'MicroSeg'):
+        test = coco({'t': [1]}, first_image=900)
+        folder = write_dataset(tmp_path, name, coco({f'p{number}': [1] for number in range(20)}), test)
+        shared = {'00001.png': 'same', '00900.png': 'same'} if name == first else {'00001.png': 'other'}
+        with_digests(folder, shared)
+    done = split(tmp_path, drop_tested=True)
+    for name in ('MUP', 'MicroSeg'):
+        kept = subjects_in(part(tmp_path, name, 'train')) | subjects_in(part(tmp_path, name, 'val'))
+        assert kept == {f'p{number}' for number in range(20)} - {'p1'}, name
+        assert done[name].dropped == 1
+
+
 def with_digests(folder: Path, digests: dict[str, str]) -> None:
     manifest(folder, files={f'images/{name}': digest for name, digest in digests.items()})
 

@@ -19,9 +19,9 @@ python datasets/convert.py busi downloads data --preview          # the same, fo
 python datasets/convert.py all downloads data --jobs 8            # all that are there
 ```
 
-`convert.py` finds a data set in `downloads` as a folder or archive of its short name or its folder name (see the table),
-or under the names that its site gives its archives; where these could be anybody's, such as `archive.zip`, by the files
-in them. Archives of other data sets stay packed. `all` passes over what is there already.
+`convert.py` finds a data set in `downloads` as a folder or archive of its short name or its folder name (see the
+table), or under the names that its site gives its archives; where these could be anybody's, such as `archive.zip`, by
+the files in them. Archives of other data sets stay packed. `all` passes over what is there already.
 
 Each gives `data/NAME/` with
 
@@ -38,7 +38,8 @@ The same files give the same bytes, whatever the machine's order of files or the
 that is stopped goes on where it was when it is started again; until it is complete nothing appears under `data/NAME/`.
 Files that cannot be used are listed and the data set is not published (exit code 3), unless you say `--skip-unusable`:
 then each is named and counted in the report and in the manifest, and the rest is published. `--leave-out FILE` does not
-use a file that you name. An archive that is damaged or unsafe is refused (4). `--published` makes the choices of the published model's data where its numbers depend on them.
+use a file that you name. An archive that is damaged or unsafe is refused (4). `--published` makes the choices of the
+published model's data where its numbers depend on them.
 `--accept-counts` takes a part of a release, or another version of it. `--verify` checks what was published.
 
 What is done with data sets that are converted lies in `tools/`: splitting by subject, class-agnostic views, merging

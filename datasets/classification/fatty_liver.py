@@ -1,5 +1,59 @@
+from collections.abc import Iterator
+from functools import lru_cache
+
 from ultrasam.cli.convert import run_description
-from ultrasam.corpus import ClassificationSpec, ClassLists, Derived, Expected, MatlabRecords, Split
+from ultrasam.corpus import ClassificationSpec, ClassLists, Derived, Expected, Files, Item, RawFrame, Split
+
+# fields of a record by their places: their names are not documented
+GROUPS, STACK = ('patient', 'steatosis', 'percent'), 3
+
+
+@lru_cache(maxsize=1)
+def records_of(path, name):
+    """Load the records, of a patient each, from the MATLAB file; its items follow each other, so it is kept."""
+    import numpy as np
+    from scipy.io import loadmat
+
+    from ultrasam.corpus.errors import RawFileError
+
+    try:
+        content = loadmat(path)
+    except MemoryError:
+        raise
+    # a damaged file raises errors of many kinds
+    except Exception as error:
+        raise RawFileError(f'{name}: damaged, or not a MATLAB file of version 5 to 7 ({error})') from error
+    records = np.asarray(content.get('data', 0)).reshape(-1)
+    names = records.dtype.names or ()
+    if len(names) <= STACK:
+        raise RawFileError(f'{name}: no records in `data` of at least {STACK + 1} fields (fields: {names})')
+    return records
+
+
+def spans(file) -> list[tuple[int, int]]:
+    """Make each record an item of its own."""
+    return [(number, number + 1) for number in range(len(records_of(file.path, file.name)))]
+
+
+def read_record(item: Item) -> Iterator[RawFrame]:
+    """Read the frames of a record, and what it says of the patient."""
+    import numpy as np
+
+    from ultrasam.corpus.errors import RawFileError
+    from ultrasam.corpus.readers.base import as_bytes
+
+    record = records_of(item.frames.path, item.frames.name)[item.span[0]]
+    values = [np.asarray(record[place]) for place in range(STACK + 1)]
+    groups = {
+        name: '' if value.size != 1 else f'{float(value.reshape(-1)[0]):g}'
+        for name, value in zip(GROUPS, values, strict=False)
+    }
+    stack = values[STACK]
+    if stack.ndim != 3 or stack.dtype.kind not in 'uif':
+        raise RawFileError(f'{item.key}: {stack.shape} of {stack.dtype} where frames (N, H, W) are described')
+    for number, frame in enumerate(stack):
+        yield RawFrame(as_bytes(np.ascontiguousarray(frame), None, item.key), (), number, groups)
+
 
 SPEC = ClassificationSpec(
     name='FattyLiver',
@@ -10,13 +64,9 @@ SPEC = ClassificationSpec(
     access='open',
     organs=('liver', 'kidney'),
     application='steatosis of at least 5 % of the liver cells by biopsy',
-    # fields by their places: their names are not documented
-    frames=MatlabRecords(
-        'dataset_liver_bmodes_steatosis_assessment_IJCARS.mat',
-        'data',
-        values={'patient': 0, 'steatosis': 1, 'percent': 2},
-        stack=3,
-    ),
+    frames=Files('dataset_liver_bmodes_steatosis_assessment_IJCARS.mat'),
+    read=read_record,
+    spans=spans,
     derived=(Derived('pathology', of='{steatosis}', rules={'0': 'Normal', '1': 'NFLD'}),),
     subject='{patient}',
     series='patient_{patient}',

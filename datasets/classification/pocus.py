@@ -1,5 +1,42 @@
+from collections.abc import Iterator
+
 from ultrasam.cli.convert import run_description
-from ultrasam.corpus import ClassificationSpec, ClassLists, Derived, DrawnParts, SampledFiles
+from ultrasam.corpus import ClassificationSpec, ClassLists, Derived, DrawnParts, Files, Item, RawFrame
+
+STILLS = ('png', 'jpg', 'jpeg')
+# of a clip: about so many frames of a second, from the second on, so many at most
+A_SECOND, FIRST, MOST = 3, 1, 30
+
+
+def sampling_step(frames_per_second: float, name: str) -> int:
+    """Return how far it is from one frame that is taken to the next: 8 of a clip of 25 frames a second."""
+    import math
+
+    from ultrasam.corpus.errors import RawFileError
+
+    if not math.isfinite(frames_per_second) or frames_per_second <= 0:
+        raise RawFileError(
+            f'{name}: states no frames a second, so that no frames can be chosen; save it again'
+        )
+    return max(1, int(frames_per_second / A_SECOND))
+
+
+def read_sampled(item: Item) -> Iterator[RawFrame]:
+    """Read a still as it is, and of a clip some frames a second."""
+    import itertools
+
+    from ultrasam.corpus.readers.base import naming
+    from ultrasam.corpus.readers.image import read_image
+    from ultrasam.io.readers.video import VideoSource
+
+    if item.groups['ending'].lower() in STILLS:
+        yield RawFrame(read_image(item.frames), ())
+        return
+    with naming(item.frames), VideoSource(item.frames.path) as clip:
+        step = sampling_step(clip.frames_per_second, item.frames.name)
+        for frame in clip.frames_at(itertools.islice(itertools.count(FIRST, step), MOST)):
+            yield RawFrame(frame.image, (), frame.index)
+
 
 SPEC = ClassificationSpec(
     name='POCUS',
@@ -10,9 +47,10 @@ SPEC = ClassificationSpec(
     access='open; some files only by a script that asks other sites',
     organs=('lung',),
     application='COVID-19, bacterial pneumonia or neither',
-    frames=SampledFiles(
+    frames=Files(
         r'pocus_{kind:images|videos}/convex/{stem}.{ending:(?i:png|jpe?g|mp4|mpeg|avi|gif|mov|m4v)}'
     ),
+    read=read_sampled,
     derived=(
         Derived(
             'pathology',

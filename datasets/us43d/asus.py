@@ -1,5 +1,36 @@
+from collections.abc import Iterator
+
 from ultrasam.cli.convert import run_description
-from ultrasam.corpus import ArrayFiles, Category, DatasetSpec, LabelArrays, Values
+from ultrasam.corpus import Category, DatasetSpec, Files, Item, RawFrame, Values
+
+
+def read_scan(item: Item) -> Iterator[RawFrame]:
+    """Read the gray frames, from 0 to 1, and the labels of a scan."""
+    import numpy as np
+
+    from ultrasam.corpus.errors import RawFileError
+    from ultrasam.corpus.labels import read_labels
+    from ultrasam.corpus.readers.base import as_bytes, check_frames
+
+    stacks = []
+    for file in item.files:
+        try:
+            values = np.load(file.path, mmap_mode='r', allow_pickle=False)
+        except (OSError, ValueError, EOFError) as error:
+            raise RawFileError(f'{file.name}: damaged, or not an array of numbers ({error})') from error
+        values = values[..., 0] if values.ndim == 4 and values.shape[3] == 1 else values
+        if values.ndim != 3:
+            raise RawFileError(f'{file.name}: shape {values.shape} where (N, H, W) is described')
+        stacks.append(values)
+    if len(stacks) != 2:
+        raise RawFileError(f'{item.key}: {len(stacks) - 1} label files where one is described')
+    check_frames(len(stacks[1]), len(stacks[0]), item.files[1].name)
+    for number, (image, labels) in enumerate(zip(*stacks, strict=True)):
+        name = item.files[1].name
+        found, stray = read_labels(Values({1: 'spine'}), labels, {}, name=name, stray_share=0.005)
+        gray = as_bytes(np.trunc(image * 255), None, item.frames.name)
+        yield RawFrame(gray, tuple(found), number, stray=stray)
+
 
 SPEC = DatasetSpec(
     name='ASUS',
@@ -12,9 +43,10 @@ SPEC = DatasetSpec(
     application='bone surface of the spine, for scoliosis',
     categories=(Category('spine', 'spine'),),
     archives=('ASUS.tar.gz', 'DataArrays.zip'),
-    # gray from 0 to 1; other arrays of a scan, such as its transforms, begin alike
-    frames=ArrayFiles(r'{scan:[^/_]+}_{_kind:(?![^/]*segmentation)[^/]*ultrasound[^/]*}.npy', scale=255),
-    annotations=(LabelArrays(r'{scan:[^/_]+}_{_kind:[^/]*segmentation[^/]*}.npy', Values({1: 'spine'})),),
+    # other arrays of a scan, such as its transforms, begin alike
+    frames=Files(r'{scan:[^/_]+}_{_kind:(?![^/]*segmentation)[^/]*ultrasound[^/]*}.npy'),
+    annotations=(Files(r'{scan:[^/_]+}_{_kind:[^/]*segmentation[^/]*}.npy'),),
+    read=read_scan,
     subject='{scan}',
     empty='skip',
     turn='half',

@@ -1,5 +1,26 @@
 from ultrasam.cli.convert import run_description
-from ultrasam.corpus import Category, DatasetSpec, EachValue, LabelVolumes, VolumeFiles
+from ultrasam.corpus import Category, DatasetSpec, LabelVolumes, VolumeFiles
+
+# a heart has no more chambers: a mask with more values is not a label map
+MOST_VALUES = 8
+
+
+def each_value(values, groups, name):
+    """Make every value but 0 a chamber of its own: which means which is not known, and those that touch stay apart."""
+    from collections import Counter
+
+    import numpy as np
+
+    from ultrasam.corpus import Structure
+    from ultrasam.corpus.errors import RawFileError
+    from ultrasam.corpus.labels import as_gray
+
+    gray = as_gray(values, name)
+    found = np.unique(gray[gray != 0])
+    if found.size > MOST_VALUES:
+        raise RawFileError(f'{name}: {found.size} values where at most {MOST_VALUES} are described')
+    return [Structure('chamber', gray == value) for value in found], Counter()
+
 
 SPEC = DatasetSpec(
     name='EchoCP2',
@@ -12,8 +33,7 @@ SPEC = DatasetSpec(
     application='chambers of the heart, for the patent foramen ovale',
     categories=(Category('chamber', 'chamber'),),
     frames=VolumeFiles(r'{patient:\d{3}}_{action:r|v}_image.nii.gz'),
-    # chambers that touch stay apart, whichever value means which; a heart has no more of them
-    annotations=(LabelVolumes(r'{patient:\d{3}}_{action:r|v}_label.nii.gz', EachValue('chamber', most=8)),),
+    annotations=(LabelVolumes(r'{patient:\d{3}}_{action:r|v}_label.nii.gz', each_value),),
     # at rest and with the Valsalva manoeuvre
     subject='{patient}',
     empty='skip',

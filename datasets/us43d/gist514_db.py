@@ -1,17 +1,42 @@
+from collections.abc import Iterator
+
 from ultrasam.cli.convert import run_description
 from ultrasam.corpus import (
     Category,
-    CocoObjects,
     DatasetSpec,
     Expected,
     ImageFiles,
     Instances,
+    Item,
+    RawFrame,
     Rows,
     Split,
     Table,
 )
 
 FOLD = 'usd514_jpeg_roi/annotations/{part:train|val}_anno_crop_split_0.json'
+NAMES = {'1': 'lmym', '2': 'gist'}
+
+
+def read_objects(item: Item) -> Iterator[RawFrame]:
+    """Read an image and its objects; each polygon of an object is an instance, drawn as COCO's tools draw it."""
+    from ultrasam.corpus import Structure
+    from ultrasam.corpus.errors import RawFileError
+    from ultrasam.corpus.readers.image import read_image
+    from ultrasam.corpus.readers.polygons import coco_polygon_mask
+
+    image, name, structures = read_image(item.frames), item.frames.name, []
+    if not item.rows['objects']:
+        raise RawFileError(f'{name}: not listed in the annotation file')
+    for row in item.rows['objects']:
+        polygons = row['segmentation']
+        if row['category_id'] and (row['category_id'] not in NAMES or not isinstance(polygons, list)):
+            raise RawFileError(f'{name}: an object of category {row["category_id"]}, or not of polygons')
+        for flat in polygons:
+            mask = coco_polygon_mask(flat, image.shape[:2], name)
+            structures.append(Structure(NAMES[row['category_id']], mask))
+    yield RawFrame(image, tuple(structures))
+
 
 SPEC = DatasetSpec(
     name='GIST514-DB',
@@ -25,7 +50,7 @@ SPEC = DatasetSpec(
     categories=(Category('lmym', 'lmym'), Category('gist', 'gist')),
     archives=('GIST514-DB.zip', 'usd514*.zip'),
     frames=ImageFiles('usd514_jpeg_roi/images/{stem}.jpg'),
-    annotations=(CocoObjects('objects', names={1: 'lmym', 2: 'gist'}),),
+    read=read_objects,
     # objects of one image must be of one class
     tables=(
         Table(
@@ -37,7 +62,7 @@ SPEC = DatasetSpec(
         ),
     ),
     rows=(Rows('objects', FOLD, on={'file_name': '{stem}.jpg'}, form='coco'),),
-    translate={'tumour': {'1': 'lmym', '2': 'gist'}},
+    translate={'tumour': NAMES},
     # of five folds the first, whose validation part is the test part of all who publish numbers on it
     split=Split('{part}', test=('val',), train=('train',)),
     label='{tumour}',

@@ -16,6 +16,8 @@ from ultrasam.corpus.patterns import compiled
 ROOT = Path(__file__).resolve().parents[2]
 DESCRIPTIONS = list_descriptions(ROOT / 'datasets/us43d')
 LIGHT = ('ultrasam.corpus', 'ultrasam.cli.convert', 'ultrasam.errors')
+# to share out a file, to open it, and to read it
+MOST_FUNCTIONS = 3
 STATEMENTS = (ast.Import, ast.ImportFrom, ast.Assign, ast.FunctionDef, ast.If, ast.Expr)
 
 
@@ -26,7 +28,7 @@ def imported(node: ast.AST) -> list[str]:
 
 
 def faults(text: str) -> list[str]:
-    """What in a description is more than data and one function."""
+    """What in a description is more than data and a few functions."""
     found = []
     tree = ast.parse(text)
     for node in tree.body:
@@ -41,7 +43,7 @@ def faults(text: str) -> list[str]:
         if isinstance(node, ast.Assign) and any(isinstance(part, ast.Lambda) for part in ast.walk(node)):
             found.append(f'line {node.lineno}: a lambda')
     functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
-    if len(functions) > 1:
+    if len(functions) > MOST_FUNCTIONS:
         found.append(f'{len(functions)} functions')
     guards = [node for node in tree.body if isinstance(node, ast.If)]
     ending = ast.unparse(guards[-1]) if guards else ''
@@ -51,7 +53,7 @@ def faults(text: str) -> list[str]:
 
 
 @pytest.mark.parametrize('name', DESCRIPTIONS)
-def test_is_data_and_at_most_one_function(name: str) -> None:
+def test_is_data_and_few_functions(name: str) -> None:
     assert faults(DESCRIPTIONS[name].read_text(encoding='utf-8')) == []
 
 
@@ -61,7 +63,7 @@ def test_is_data_and_at_most_one_function(name: str) -> None:
         'for n in range(3): pass',
         'import numpy',
         'print(1)',
-        'def a(): pass\ndef b(): pass',
+        'def a(): pass\ndef b(): pass\ndef c(): pass\ndef d(): pass',
         'SPEC = dict(read=lambda item: item)',
         'class A: pass',
     ],

@@ -7,11 +7,13 @@ import pytest
 from scipy import ndimage
 
 from tests.corpus.raw_trees.common import box, disc
+from tests.corpus.test_sweep import DESCRIPTIONS
 from ultrasam.corpus.errors import RawFileError
 from ultrasam.corpus.frames import Structure
 from ultrasam.corpus.labels import clip_structures, fill_outline, lit_sector, read_labels, split_instances
+from ultrasam.corpus.loading import load_spec
 from ultrasam.corpus.spec import Instances
-from ultrasam.corpus.words import Colours, EachValue, LabelRule, Nonzero, Threshold, Values
+from ultrasam.corpus.words import Colours, LabelRule, Nonzero, Threshold, Values
 
 MASK = disc(30, 40, 12)
 
@@ -136,16 +138,17 @@ def test_components_are_those_of_the_whole_frame(seed: int) -> None:
         assert [one.mask.tolist() for one in found] == [(numbered == k + 1).tolist() for k in range(count)]
 
 
-def test_each_value_is_a_structure() -> None:
+def test_a_rule_may_be_a_function() -> None:
     values = np.where(MASK, 7, 0).astype(np.int16)
     values[:, :40][MASK[:, :40]] = 3
-    found, stray = read_labels(EachValue('chamber', most=2), values, {}, name='m', stray_share=0)
+    rule = load_spec(DESCRIPTIONS['echocp']).annotations[0].rule
+    found, stray = read_labels(rule, values, {}, name='m', stray_share=0)
     assert [(one.category, one.mask.tolist()) for one in found] == [
         ('chamber', (values == value).tolist()) for value in (3, 7)
     ]
     assert not stray
-    with pytest.raises(RawFileError, match='2 values where at most 1'):
-        labelled(EachValue('chamber', most=1), values)
+    with pytest.raises(RawFileError, match='9 values where at most 8'):
+        labelled(rule, np.arange(10)[None])
 
 
 def test_holes() -> None:

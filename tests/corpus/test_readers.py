@@ -16,7 +16,10 @@ import pytest
 from PIL import Image
 
 from tests.corpus.raw_trees.common import box, disc, save_video, save_volume, smooth, speckle
+from tests.corpus.test_sweep import DESCRIPTIONS
+from ultrasam.corpus import RawFrame
 from ultrasam.corpus.errors import RawFileError
+from ultrasam.corpus.loading import load_spec
 from ultrasam.corpus.plan import Item, SourceFile
 from ultrasam.corpus.readers import open_annotation, open_stack
 from ultrasam.corpus.readers.base import as_bytes
@@ -25,17 +28,11 @@ from ultrasam.corpus.readers.pickled import read_object_array
 from ultrasam.corpus.readers.polygons import polygon_mask
 from ultrasam.corpus.readers.volume import read_volume
 from ultrasam.corpus.words import (
-    ArrayFiles,
-    CocoObjects,
-    Hdf5Frames,
-    Hdf5Masks,
-    LabelArrays,
     LabelVolumes,
     MaskFiles,
     Nonzero,
     PolygonFiles,
     TracedRows,
-    Values,
     ViaRegions,
     VideoFiles,
     VolumeFiles,
@@ -84,12 +81,7 @@ def test_volume_is_cut_along_an_axis_and_so_are_its_labels(axis: int, tmp_path: 
 @pytest.mark.parametrize('slices, word', [(5, 'fewer'), (7, 'more')])
 def test_labels_of_another_number_of_frames_are_refused(slices: int, word: str, tmp_path: Path) -> None:
     labels = np.zeros((slices, 8, 9), np.uint8)
-    np.save(tmp_path / 'l.npy', labels)
-    files = (SourceFile('l.npy', tmp_path / 'l.npy'),)
-    at = item(tmp_path / 'v.npy')
-    stored = open_annotation(LabelArrays('l', Nonzero('a')), files, at, frames=ArrayFiles('v'), stray=0)
-    with pytest.raises(RawFileError, match=rf'l\.npy: labels of {slices} frames, {word} than the 6'):
-        stored.check_length(6)
+    at = item(tmp_path / 'v.nii.gz')
     pytest.importorskip('SimpleITK')
     save_volume(tmp_path / 'l.nii.gz', labels)
     files = (SourceFile('l.nii.gz', tmp_path / 'l.nii.gz'),)
@@ -337,41 +329,65 @@ def test_a_clip_is_decoded_once(which: Any, tmp_path: Path, monkeypatch: pytest.
         list(stack.frames([2, 8]))
 
 
-def test_arrays(tmp_path: Path) -> None:
-    np.save(tmp_path / 'v.npy', np.stack([smooth(1), smooth(2)])[..., None] / 255)
-    np.save(tmp_path / 'l.npy', np.stack([MASK, ~MASK])[..., None].astype(np.float32))
-    with open_stack(ArrayFiles('v.npy', scale=255), item(tmp_path / 'v.npy')) as stack:
-        assert list(stack.numbers) == [0, 1]
-        assert abs(stack.read(1).astype(int) - smooth(2)).max() <= 1
-    file = SourceFile('l.npy', tmp_path / 'l.npy')
-    found = read(LabelArrays('l.npy', Values({1: 'spine'})), item(tmp_path / 'v.npy'), 1, (file,))
-    assert np.array_equal(found['spine'], ~MASK)
-    np.save(tmp_path / 'o.npy', np.array([{}], dtype=object), allow_pickle=True)
-    with pytest.raises(RawFileError, match='no array of numbers'):
-        open_stack(ArrayFiles('o.npy'), item(tmp_path / 'o.npy'))
+def test_arrays_of_a_scan(tmp_path: Path) -> None:
+    read_scan = load_spec(DESCRIPTIONS['asus']).read
+    for name, values in {
+        'v': np.stack([smooth(1), smooth(2)])[..., None] / 255,
+        'l': np.stack([MASK, ~MASK])[..., None].astype(np.float32),
+        'short': MASK[None],
+        'objects': np.array([{}], dtype=object),
+    }.items():
+        np.save(tmp_path / f'{name}.npy', values, allow_pickle=True)
+
+    def frames_of(*names: str) -> list[RawFrame]:
+        image, *labels = (SourceFile(f'{name}.npy', tmp_path / f'{name}.npy') for name in names)
+        return list(read_scan(Item(image, {}, (tuple(labels),))))
+
+    frames = frames_of('v', 'l')
+    assert abs(frames[1].image.astype(int) - smooth(2)).max() <= 1
+    assert np.array_equal(frames[1].structures[0].mask, ~MASK)
+    with pytest.raises(RawFileError, match=r'short\.npy: labels of 1 frames, fewer than the 2'):
+        frames_of('v', 'short')
+    with pytest.raises(RawFileError, match='not an array of numbers'):
+        frames_of('objects', 'l')
+    with pytest.raises(RawFileError, match='0 label files where one'):
+        frames_of('v')
 
 
 def test_hdf5(tmp_path: Path) -> None:
     h5py = pytest.importorskip('h5py')
+    spec = load_spec(DESCRIPTIONS['thyroid_us_cineclip'])
     path = tmp_path / 'd.hdf5'
-    with h5py.File(path, 'w') as file:
-        file['image'] = np.stack([speckle(k) for k in range(3)])
-        file['mask'] = np.stack([MASK * np.uint8(255)] * 3)
-        file['who'] = [b'a', b'a', b'b']
-        file['few'] = [b'a']
-        file['elsewhere'] = h5py.ExternalLink('other.hdf5', '/image')
-    with open_stack(Hdf5Frames('d', 'image', groups={'who': 'who'}), item(path)) as stack:
-        assert np.array_equal(stack.read(2), speckle(2))
-        assert stack.groups(2) == {'who': 'b'}
-    assert np.array_equal(read(Hdf5Masks('mask', Nonzero('a')), item(path), 2)['a'], MASK)
-    for word in (Hdf5Frames('d', 'elsewhere'), Hdf5Frames('d', 'none')):
-        with pytest.raises(RawFileError, match='no data set'):
-            open_stack(word, item(path))
-    with pytest.raises(RawFileError, match='1 values of who for 3 frames'):
-        open_stack(Hdf5Frames('d', 'image', groups={'who': 'few'}), item(path))
+    file = SourceFile('d.hdf5', path)
+
+    def write(**changed: Any) -> None:
+        path.unlink(missing_ok=True)
+        columns = {
+            'image': np.stack([speckle(k) for k in range(3)]),
+            'mask': np.stack([MASK * np.uint8(255)] * 3),
+            'annot_id': [b'a_', b'a_', b'b_'],
+        }
+        with h5py.File(path, 'w') as hdf5:
+            for key, value in {**columns, **changed}.items():
+                if value is not None:
+                    hdf5[key] = value
+
+    write()
+    assert spec.spans(file) == [(0, 3)]
+    *_, last = spec.read(Item(file, {}, span=(1, 3)))
+    assert (last.index, last.groups) == (2, {'clip': 'b'})
+    assert np.array_equal(last.image, speckle(2)) and np.array_equal(last.structures[0].mask, MASK)
+    for change in ({'mask': None}, {'mask': h5py.ExternalLink('other.hdf5', '/mask')}):
+        write(**change)
+        with pytest.raises(RawFileError, match="no column 'mask'"):
+            spec.spans(file)
+    write(annot_id=[b'a_'])
+    with pytest.raises(RawFileError, match='not as many'):
+        spec.spans(file)
+    write()
     path.write_bytes(path.read_bytes()[:2000])
     with pytest.raises(RawFileError, match='damaged'):
-        open_stack(Hdf5Frames('d', 'image'), item(path))
+        spec.spans(file)
 
 
 def test_polygon_rounds_and_is_cut_at_the_border() -> None:
@@ -398,7 +414,7 @@ def test_labelme_in_another_encoding(tmp_path: Path) -> None:
     word = PolygonFiles('a', 'labelme', names={'shenjing': 'nerve'}, encodings=('utf-8', 'gbk'))
     text = json.dumps({'imagePath': '神经.jpg', 'shapes': [shape('shenjing')]}, ensure_ascii=False)
     path.write_bytes(text.encode('gbk'))
-    assert np.array_equal(read(word, item(path), files=file)['nerve'], box(10, 10, 20, 20))
+    assert np.array_equal(read(word, item(path), files=file)['nerve'], box(10, 10, 19, 19))
     path.write_text(json.dumps({'shapes': [shape('unknown')]}))
     with pytest.raises(RawFileError, match="label 'unknown'"):
         read(word, item(path), files=file)
@@ -461,23 +477,26 @@ def test_shapes_of_the_image_annotator(tmp_path: Path) -> None:
 
 
 def test_coco_objects(tmp_path: Path) -> None:
+    read_objects = load_spec(DESCRIPTIONS['gist514_db']).read
+    Image.fromarray(smooth(1)).save(tmp_path / 'a.png')
     square = [10, 10, 20, 10, 20, 20, 10, 20]
     other = [30.0, 30.0, 40.0, 30.0, 40.0, 40.0, 30.0, 40.0]
-    at = item(tmp_path / 'a', o=[{'category_id': '2', 'segmentation': [square, other]}])
-    annotation = open_annotation(CocoObjects('o', {1: 'lmym', 2: 'gist'}), (), at, frames=None, stray=0)
-    structures, _ = annotation.read(0, (64, 80))
-    assert [one.category for one in structures] == ['gist', 'gist']
-    assert np.array_equal(structures[1].mask, box(30, 30, 40, 40))
+    (frame,) = read_objects(
+        item(tmp_path / 'a.png', objects=[{'category_id': '2', 'segmentation': [square, other]}])
+    )
+    assert [one.category for one in frame.structures] == ['gist', 'gist']
+    # as pycocotools draws it, not with the far border
+    assert np.array_equal(frame.structures[1].mask, box(30, 30, 39, 39))
     for bad in (
         [],
         [{'category_id': '3', 'segmentation': [square]}],
         [{'category_id': '1', 'segmentation': [square[:-1]]}],
         [{'category_id': '1', 'segmentation': [3]}],
-        [{'category_id': '1', 'polygon': [square]}],
-        [{'segmentation': [square]}],
+        [{'category_id': '1', 'segmentation': [[float('nan')] * 6]}],
+        [{'category_id': '1', 'segmentation': {'counts': [1]}}],
     ):
         with pytest.raises(RawFileError):
-            read(CocoObjects('o', {1: 'lmym'}), item(tmp_path / 'a', o=bad))
+            list(read_objects(item(tmp_path / 'a.png', objects=bad)))
 
 
 def pickled(path: Path, value: Any) -> SourceFile:

@@ -13,7 +13,7 @@ from ultrasam.corpus.errors import RawFileError
 from ultrasam.corpus.frames import Structure
 from ultrasam.corpus.patterns import fill
 from ultrasam.corpus.spec import CRUMB_PX, Instances
-from ultrasam.corpus.words import Colours, EachValue, Nonzero, Outline, Threshold, Values
+from ultrasam.corpus.words import Colours, Nonzero, Outline, Threshold, Values
 
 _MOST_NAMED = 8
 CRUMB = f'crumb of at most {CRUMB_PX} px'
@@ -55,7 +55,10 @@ def read_labels(
 @singledispatch
 def apply_rule(rule: Any, values: np.ndarray, groups: Mapping[str, str], name: str) -> Labelled:
     """Structures and stray values of a mask, without a limit on the latter."""
-    raise TypeError(f'{rule!r} is no label rule')
+    if not callable(rule):
+        raise TypeError(f'{rule!r} is no label rule')
+    found: Labelled = rule(values, groups, name)
+    return found
 
 
 @apply_rule.register
@@ -89,18 +92,6 @@ def _(rule: Values, values: np.ndarray, groups: Mapping[str, str], name: str) ->
     masks = ((category, _is_any(gray, values)) for category, values in of_category.items())
     structures = [Structure(fill(category, groups), mask) for category, mask in masks if mask.any()]
     return structures, _counted(gray, ~_is_any(gray, [*rule.names, *rule.background]))
-
-
-@apply_rule.register
-def _(rule: EachValue, values: np.ndarray, groups: Mapping[str, str], name: str) -> Labelled:
-    gray = as_gray(values, name)
-    found = np.unique(gray[gray != 0])
-    if found.size > rule.most:
-        raise RawFileError(
-            f'{name}: {found.size} values where at most {rule.most} are described; no label map'
-        )
-    category = fill(rule.category, groups)
-    return [Structure(category, gray == value) for value in found], Counter()
 
 
 @apply_rule.register

@@ -13,7 +13,6 @@ from ultrasam.corpus.patterns import compiled, natural_key
 from ultrasam.corpus.spec import DatasetSpec
 from ultrasam.corpus.tables import Row, RowIndex
 from ultrasam.corpus.tree import RawTree
-from ultrasam.corpus.words import Hdf5Frames, MatlabRecords
 from ultrasam.errors import ConfigError, InputError
 
 
@@ -256,15 +255,7 @@ def _take(table: Any, rows: list[Row], *, is_there: bool) -> dict[str, str] | No
 
 
 def _shared_out(spec: DatasetSpec, item: Item) -> list[Item]:
-    """Items for parts of a file that is too long for one process, or that holds many subjects."""
-    if spec.read is not None:
+    """Return an item for each part of a file that is too long for one process, or that holds many subjects."""
+    if spec.spans is None:
         return [item]
-    if isinstance(spec.frames, Hdf5Frames):
-        from ultrasam.corpus.readers.hdf5 import spans
-
-        return [replace(item, span=span) for span in spans(spec.frames, item.frames.path)]
-    if isinstance(spec.frames, MatlabRecords):
-        from ultrasam.corpus.readers.matlab import record_spans
-
-        return [replace(item, span=span) for span in record_spans(spec.frames, item.frames.path)]
-    return [item]
+    return [replace(item, span=span) for span in spec.spans(item.frames)]

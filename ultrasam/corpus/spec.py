@@ -28,19 +28,19 @@ report. A file that cannot be used is a fault; faults are collected, and a data 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, Literal
 
 from ultrasam.corpus.patterns import compiled, fill
 from ultrasam.corpus.release import Download, Verified
-from ultrasam.corpus.words import AnnotationFiles, FrameFiles
+from ultrasam.corpus.words import AnnotationFiles, Files, FrameFiles
 from ultrasam.errors import ConfigError, InputError
 
 if TYPE_CHECKING:
     from ultrasam.corpus.frames import RawFrame
-    from ultrasam.corpus.plan import Item
+    from ultrasam.corpus.plan import Item, SourceFile
 
 CRUMB_PX = 4
 """Largest area of a crumb. Real masks have some: 24 of the 690 objects of BUSI."""
@@ -235,6 +235,7 @@ class DatasetSpec:
         expected: counts of the release.
         published: fields as the published model's data had them, where a number that it reports depends on it.
         read: reads an item instead of ``annotations`` and the reader of ``frames``; for irregular data sets.
+        spans: With ``read``, the parts of a file, each an item of its own: first frame (or record) and last + 1.
         adjust: changes a frame after it was read, before it is turned and split into instances.
         notes: what a user should know about the release.
         downloads: where the files of the release are; empty if no public source says.
@@ -276,6 +277,7 @@ class DatasetSpec:
     expected: Expected = Expected()
     published: Mapping[str, Any] = field(default_factory=dict)
     read: Callable[[Item], Iterator[RawFrame]] | None = None
+    spans: Callable[[SourceFile], Sequence[tuple[int, int]]] | None = None
     adjust: Callable[[RawFrame, Item], RawFrame] | None = None
     notes: tuple[str, ...] = ()
     downloads: tuple[Download, ...] = ()
@@ -289,6 +291,8 @@ class DatasetSpec:
         unknown = set(self.published) - set(self.__dataclass_fields__)
         if unknown:
             raise ConfigError(f'{self.name}: published names {sorted(unknown)}, which no description has')
+        if self.read is None and isinstance(self.frames, Files):
+            raise ConfigError(f'{self.name}: frames are Files, which nothing reads: give a function read=...')
         for text in (*self.archives, *self.leave_out, *self.known_faults, self.frames.pattern):
             compiled(text)
 

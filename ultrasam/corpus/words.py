@@ -6,9 +6,14 @@ are those of :mod:`ultrasam.corpus.patterns`. A ``category`` may hold groups: ``
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from ultrasam.corpus.labels import Labelled
 
 Absent = Literal['fault', 'empty', 'skip']
 """What an image without its annotation file is: a fault, an image without objects, or left out and counted."""
@@ -47,19 +52,6 @@ class Values:
 
 
 @dataclass(frozen=True)
-class EachValue:
-    """Every value but 0 is a structure of its own, all of one category: which value means which is not known.
-
-    Args:
-        category: of all structures.
-        most: how many values a mask may have; one with more is no label map.
-    """
-
-    category: str
-    most: int
-
-
-@dataclass(frozen=True)
 class Colours:
     """Each RGB colour names a category.
 
@@ -82,7 +74,9 @@ class Outline:
     at: int = 128
 
 
-LabelRule = Threshold | Nonzero | Values | EachValue | Colours | Outline
+RuleFunction = Callable[['np.ndarray', Mapping[str, str], str], 'Labelled']
+"""A rule of one dataset as a function: mask values, groups and name of the file to structures and stray values."""
+LabelRule = Threshold | Nonzero | Values | Colours | Outline | RuleFunction
 
 # -------------------------------------------------------------------------------------------- where frames are
 
@@ -131,68 +125,20 @@ class VideoFiles:
 
 
 @dataclass(frozen=True)
-class SampledFiles:
-    """Still images as they are, and clips of which some frames a second are taken.
-
-    Of a clip every ``int(rate / per_second)``-th frame is taken, from frame ``first`` on; every frame of one that is
-    slower than that.
+class Files:
+    """Files that a function of the description reads, with ``read``: frames, or annotations beside them.
 
     Args:
-        pattern: of the files, stills and clips.
-        stills: endings of the still images, in lower case; every other file is a clip.
-        per_second: about how many frames of a second are taken.
-        first: number of the first frame that is taken, from 0.
-        most: frames of one clip, at most.
+        pattern: Pattern of the files.
+        absent: What an image without a file is, where the files are annotations.
     """
 
     pattern: str
-    stills: tuple[str, ...] = ('png', 'jpg', 'jpeg')
-    per_second: int = 3
-    first: int = 1
-    most: int = 30
+    absent: Absent = 'fault'
 
 
-@dataclass(frozen=True)
-class MatlabRecords:
-    """Records of a struct array in a MATLAB file (up to version 7), each with a stack of frames, (N, H, W).
+FrameFiles = ImageFiles | VolumeFiles | VideoFiles | Files
 
-    Args:
-        pattern: of the files.
-        variable: the struct array.
-        values: place of the field, from 0, of each group that a record gives.
-        stack: place of the field with the frames.
-    """
-
-    pattern: str
-    variable: str
-    values: Mapping[str, int]
-    stack: int
-
-
-@dataclass(frozen=True)
-class ArrayFiles:
-    """NumPy files, (N, H, W) or (N, H, W, 1); values times ``scale``, fractions cut, are the 8-bit gray."""
-
-    pattern: str
-    scale: float = 1.0
-
-
-@dataclass(frozen=True)
-class Hdf5Frames:
-    """Frames in a data set of an HDF5 file, (N, H, W), 8 bits.
-
-    Args:
-        pattern: of the file.
-        dataset: its key.
-        groups: further keys, one value a frame, by the name of the group that they give to each frame.
-    """
-
-    pattern: str
-    dataset: str
-    groups: Mapping[str, str] = field(default_factory=dict)
-
-
-FrameFiles = ImageFiles | VolumeFiles | VideoFiles | SampledFiles | MatlabRecords | ArrayFiles | Hdf5Frames
 
 # ----------------------------------------------------------------------------------------- where annotations are
 
@@ -225,23 +171,6 @@ class LabelVolumes:
     rule: LabelRule
     absent: Absent = 'fault'
     channel: int | None = None
-
-
-@dataclass(frozen=True)
-class LabelArrays:
-    """NumPy label files, (N, H, W) or (N, H, W, 1)."""
-
-    pattern: str
-    rule: LabelRule
-    absent: Absent = 'fault'
-
-
-@dataclass(frozen=True)
-class Hdf5Masks:
-    """Masks in a data set of the HDF5 file that holds the frames, at the same index."""
-
-    dataset: str
-    rule: LabelRule
 
 
 @dataclass(frozen=True)
@@ -308,37 +237,4 @@ class ViaRegions:
     merge: bool = False
 
 
-@dataclass(frozen=True)
-class CocoObjects:
-    """Objects of a COCO file in rows of form ``'coco'``; each polygon of an object becomes an instance."""
-
-    rows: str
-    names: Mapping[int, str]
-
-
-@dataclass(frozen=True)
-class VocNames:
-    """Pascal VOC files of which only the names of the objects are used, which must be one and the same.
-
-    Args:
-        pattern: of the files.
-        group: that the name becomes.
-        absent: what an image without a file is.
-    """
-
-    pattern: str
-    group: str
-    absent: Absent = 'fault'
-
-
-AnnotationFiles = (
-    MaskFiles
-    | LabelVolumes
-    | LabelArrays
-    | Hdf5Masks
-    | PolygonFiles
-    | TracedRows
-    | ViaRegions
-    | CocoObjects
-    | VocNames
-)
+AnnotationFiles = MaskFiles | LabelVolumes | PolygonFiles | TracedRows | ViaRegions | Files

@@ -21,7 +21,7 @@ SPEC = load_spec(DESCRIPTIONS['echocp'])
 @pytest.mark.parametrize(
     ('labels', 'reason'),
     [
-        (np.stack([speckle(k, (64, 72)) for k in range(4)]), 'no label map'),
+        (np.stack([speckle(k, (64, 72)) for k in range(4)]), 'values where at most 8'),
         (np.zeros((3, 64, 72), np.uint8), 'its image'),
     ],
 )

@@ -16,7 +16,7 @@ SHOWS = (
     'objects have ids, and category 1 is leiomyoma',
 )
 # name: part of fold 0, category, polygons as boxes; below the image two legs of one polygon are joined
-LEGS = (8, 8, 63, 24), (8, 40, 63, 56)
+LEGS = (8, 8, 64, 24), (8, 40, 64, 56)
 CASES = {
     '101': ('train', 1, [(10, 10, 30, 40)]),
     '102': ('val', 2, [(12, 20, 40, 60)]),
@@ -61,7 +61,8 @@ def build(folder: Path) -> Tree:
     for seed, (name, (part, category, polygons)) in enumerate(CASES.items()):
         image = smooth(seed)
         save(root / 'images' / f'{name}.jpg', image, quality=95)
-        masks = [box(*polygon) for polygon in polygons]
+        # COCO's polygons have their corners between pixels
+        masks = [box(top, left, min(bottom, 64) - 1, right - 1) for top, left, bottom, right in polygons]
         masks = [masks[0] | masks[1]] if polygons is LEGS else masks
         objects = tuple(Object(NAMES[category], mask) for mask in masks)
         pictures.append(

@@ -62,7 +62,11 @@ def build(folder: Path) -> Tree:
         pictures.append(
             Picture(
                 f'JPEGImages/{stem}.jpg',
-                tuple(Object(NAMES[label], box(*corners)) for label, *corners in shapes),
+                # corners of polygons lie between pixels, as COCO's tools have it
+                tuple(
+                    Object(NAMES[name], box(top, left, bottom - 1, right - 1))
+                    for name, top, left, bottom, right in shapes
+                ),
                 None,
                 stem.split('_')[0],
                 pixels=image,

@@ -7,6 +7,7 @@ from typing import Any
 from ultrasam.corpus import words
 from ultrasam.corpus.plan import Item, SourceFile
 from ultrasam.corpus.readers.base import Annotation, FrameStack
+from ultrasam.errors import ConfigError
 
 
 def open_stack(frames: words.FrameFiles, item: Item) -> FrameStack:
@@ -23,21 +24,7 @@ def open_stack(frames: words.FrameFiles, item: Item) -> FrameStack:
         from ultrasam.corpus.readers.video import VideoStack
 
         return VideoStack(frames, item)
-    if isinstance(frames, words.SampledFiles):
-        from ultrasam.corpus.readers.sampled import SampledStack
-
-        return SampledStack(frames, item)
-    if isinstance(frames, words.MatlabRecords):
-        from ultrasam.corpus.readers.matlab import MatlabStack
-
-        return MatlabStack(frames, item)
-    if isinstance(frames, words.ArrayFiles):
-        from ultrasam.corpus.readers.array import ArrayStack
-
-        return ArrayStack(frames, item)
-    from ultrasam.corpus.readers.hdf5 import Hdf5Stack
-
-    return Hdf5Stack(frames, item)
+    raise ConfigError(f'{frames!r}: only a function of the description reads such files (read=...)')
 
 
 def open_annotation(
@@ -60,27 +47,15 @@ def open_annotation(
         from ultrasam.corpus.readers.volume import VolumeLabels
 
         return VolumeLabels(annotation, files, item, frames, stray)
-    if isinstance(annotation, words.LabelArrays):
-        from ultrasam.corpus.readers.array import ArrayLabels
-
-        return ArrayLabels(annotation, files, item, stray)
-    if isinstance(annotation, words.Hdf5Masks):
-        from ultrasam.corpus.readers.hdf5 import Hdf5Labels
-
-        return Hdf5Labels(annotation, item, stray)
-    if isinstance(annotation, words.VocNames):
-        from ultrasam.corpus.readers.voc import VocName
-
-        return VocName(annotation, files, item)
+    if isinstance(annotation, words.Files):
+        raise ConfigError(f'{annotation!r}: only a function of the description reads such files (read=...)')
     from ultrasam.corpus.readers import polygons
 
     if isinstance(annotation, words.PolygonFiles):
         return polygons.PolygonShapes(annotation, files, item)
     if isinstance(annotation, words.TracedRows):
         return polygons.TracedOutlines(annotation, item)
-    if isinstance(annotation, words.ViaRegions):
-        return polygons.ViaShapes(annotation, item)
-    return polygons.CocoShapes(annotation, item)
+    return polygons.ViaShapes(annotation, item)
 
 
 __all__ = ['Annotation', 'FrameStack', 'open_annotation', 'open_stack']

@@ -1,4 +1,4 @@
-"""Outlines: JSON files of points, LabelMe, traced rows of a table, the VGG Image Annotator, COCO."""
+"""Outlines: JSON files of points, LabelMe, traced rows of a table, the VGG Image Annotator."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from ultrasam.corpus.patterns import fill
 from ultrasam.corpus.plan import Item, SourceFile
 from ultrasam.corpus.readers.base import Annotation
 from ultrasam.corpus.tables import Row
-from ultrasam.corpus.words import CocoObjects, PolygonFiles, TracedRows, ViaRegions
+from ultrasam.corpus.words import PolygonFiles, TracedRows, ViaRegions
+from ultrasam.masks.segmentation import decode_segmentation, is_empty_segmentation, segmentation_fault
 
 # far beyond any image, yet small enough for the arithmetic of the rasteriser
 _FARTHEST_PX = 30_000
@@ -59,6 +60,34 @@ def polygon_mask(points_xy_px: Any, size_hw: tuple[int, int], name: str) -> np.n
     mask = np.zeros(size_hw, np.uint8)
     cv2.fillPoly(mask, [np.floor(points + 0.5).astype(np.int32)], 1)
     return mask.astype(bool)
+
+
+def coco_polygon_mask(flat: Any, size_hw: tuple[int, int], name: str) -> np.ndarray:
+    """Rasterise a polygon as COCO's own tools do, its corners between pixels; what lies outside the image is cut off.
+
+    Args:
+        flat: x and y in turn, in pixels from the corner of the image.
+        size_hw: Height and width of the image.
+        name: Name of the file, for messages.
+
+    Returns:
+        Mask (H, W), bool.
+
+    Raises:
+        RawFileError: Not a flat list of at least three finite points near the image.
+
+    Example:
+        >>> coco_polygon_mask([1, 1, 3, 1, 3, 2, 1, 2], (4, 5), 'a.json').astype(int)
+        array([[0, 0, 0, 0, 0],
+               [0, 1, 1, 0, 0],
+               [0, 0, 0, 0, 0],
+               [0, 0, 0, 0, 0]])
+    """
+    segmentation = [flat]
+    fault = segmentation_fault(segmentation, *size_hw)
+    if fault or is_empty_segmentation(segmentation):
+        raise RawFileError(f'{name}: a polygon that cannot be used ({fault or "without points"})')
+    return decode_segmentation(segmentation, *size_hw).astype(bool)
 
 
 class PolygonShapes(Annotation):
@@ -104,7 +133,11 @@ class PolygonShapes(Annotation):
         for label, kind, points in shapes:
             if kind != 'polygon' or label not in self._word.names:
                 raise RawFileError(f'{name}: a {kind} of label {label!r}, which is not described')
-            structures.append(Structure(self._word.names[label], polygon_mask(points, size_hw, name)))
+            try:
+                flat = [value for x, y in points for value in (x, y)]
+            except (TypeError, ValueError) as error:
+                raise RawFileError(f'{name}: a polygon whose points are not pairs of numbers') from error
+            structures.append(Structure(self._word.names[label], coco_polygon_mask(flat, size_hw, name)))
         return structures
 
 
@@ -177,36 +210,6 @@ class ViaShapes(Annotation):
             mask = polygon_mask(_via_points(shape, self._name), size_hw, self._name)
             structures.append(Structure(self._word.names[label], mask))
         return (_merged(structures) if self._word.merge else structures), Counter()
-
-
-class CocoShapes(Annotation):
-    """Polygons of COCO objects; each polygon of an object is a structure."""
-
-    def __init__(self, word: CocoObjects, item: Item) -> None:
-        self._word = word
-        self._rows = item.rows[word.rows]
-        self._name = item.frames.name
-
-    def read(self, number: int, size_hw: tuple[int, int]) -> Labelled:
-        """Structures in the order of the file."""
-        if not self._rows:
-            raise RawFileError(f'{self._name}: not listed in the annotation file')
-        structures = []
-        for row in self._rows:
-            if not _cell(row, 'category_id', self._name):
-                continue
-            category = int(row['category_id'])
-            polygons = _cell(row, 'segmentation', self._name)
-            if category not in self._word.names or not isinstance(polygons, list):
-                raise RawFileError(f'{self._name}: an object of category {category}, or not of polygons')
-            for flat in polygons:
-                if not isinstance(flat, list) or len(flat) % 2:
-                    raise RawFileError(f'{self._name}: a polygon that is no flat list of x and y')
-                points = np.asarray(flat, dtype=np.float64).reshape(-1, 2)
-                structures.append(
-                    Structure(self._word.names[category], polygon_mask(points, size_hw, self._name))
-                )
-        return structures, Counter()
 
 
 def _merged(structures: list[Structure]) -> list[Structure]:

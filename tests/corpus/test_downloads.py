@@ -10,7 +10,7 @@ import pytest
 
 from tests.corpus.raw_trees.common import zip_folder
 from tests.corpus.test_sweep import build
-from tests.downloads.server import FileServer
+from tests.downloads.server import FileServer, serving
 from ultrasam.cli.main import main
 from ultrasam.corpus.library import known_descriptions
 from ultrasam.corpus.loading import load_spec
@@ -47,12 +47,9 @@ def test_open_datasets_say_where_their_files_are() -> None:
 
 
 @pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[FileServer]:
-    monkeypatch.setenv('no_proxy', '127.0.0.1')
-    server = FileServer()
-    server.start()
-    yield server
-    server.stop()
+def server() -> Iterator[FileServer]:
+    with serving() as server:
+        yield server
 
 
 def test_from_a_server_to_a_corpus(

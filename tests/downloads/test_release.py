@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.downloads.server import Behaviour, FileServer
+from tests.downloads.server import Behaviour, FileServer, serving
 from tests.downloads.test_faulty_server import BODY, OTHER
 from ultrasam.downloads.download import Download
 from ultrasam.downloads.integrity import DownloadError
@@ -26,17 +26,15 @@ ZENODO = Download(file='train.zip', doi='10.5281/zenodo.123')
 
 
 @pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[FileServer]:
-    monkeypatch.setenv('no_proxy', '127.0.0.1')
-    server = FileServer(files={'f/1': BODY, 'f/2': OTHER})
-    server.start()
-    record(
-        server,
-        'records/123',
-        {'files': [zenodo(server, 'train.zip', 'f/1', MD5), zenodo(server, 'val.zip', 'f/2', '')]},
-    )
-    yield server
-    server.stop()
+def server() -> Iterator[FileServer]:
+    with serving() as server:
+        server.files.update({'f/1': BODY, 'f/2': OTHER})
+        record(
+            server,
+            'records/123',
+            {'files': [zenodo(server, 'train.zip', 'f/1', MD5), zenodo(server, 'val.zip', 'f/2', '')]},
+        )
+        yield server
 
 
 def record(server: FileServer, path: str, answer: Any) -> None:

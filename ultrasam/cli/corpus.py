@@ -1,4 +1,4 @@
-"""What the commands in ``datasets/tools`` share: errors and progress on the terminal, options, and reports."""
+"""What the commands on a corpus share: progress on the terminal, options, and reports."""
 
 from __future__ import annotations
 

@@ -14,6 +14,7 @@ from typing import Any
 from ultrasam.corpus.classification.files import TABLE, check_class_files
 from ultrasam.corpus.coco import check_coco
 from ultrasam.corpus.errors import IntegrityError
+from ultrasam.corpus.facts import KEY, DatasetFacts
 from ultrasam.corpus.spec import DatasetSpec
 from ultrasam.hashing import file_sha256
 
@@ -105,6 +106,7 @@ def build_manifest(
         'citation': spec.citation,
         'as_published': published,
         'subject_known': spec.subject is not None,
+        KEY: DatasetFacts.of_spec(spec).as_dict(),
         'counts': counts.as_dict(),
         'sources': {'files': len(sources), 'sha256': hashlib.sha256(listing.encode()).hexdigest()},
     }

@@ -12,9 +12,10 @@ SPEC = DatasetSpec(
     application='metastases in the liver',
     categories=(Category('tumor', 'tumor'),),
     archives=('*.zip',),
-    frames=ImageFiles(r'105 US Images/{n:\d+}.png'),
+    # some copies call the folders Images and Masks
+    frames=ImageFiles(r'{_folder:105 US Images|Images}/{n:\d+}.png'),
     # the published corpus keeps pixels of exactly 255 alone; soft borders belong half to the structure
-    annotations=(MaskFiles(r'105 US Masks/{n:\d+} G man.png', Threshold(128, 'tumor')),),
+    annotations=(MaskFiles(r'{_folder:105 US Masks|Masks}/{n:\d+} G man.png', Threshold(128, 'tumor')),),
     empty='skip',
     expected=Expected(images=105),
     notes=(

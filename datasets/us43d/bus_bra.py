@@ -5,7 +5,7 @@ SPEC = DatasetSpec(
     name='BUSBRA',
     title='BUS-BRA: a breast ultrasound dataset for assessing computer-aided diagnosis systems',
     homepage='https://zenodo.org/records/8231412',
-    licence='',
+    licence='permission notice beside the files (LICENSE.txt): free to use and pass on, the paper must be cited',
     citation='Gomez-Flores W. et al., Medical Physics 2024, 51(4):3110-3123, 10.1002/mp.16812',
     access='open',
     organs=('breast',),
@@ -27,7 +27,7 @@ SPEC = DatasetSpec(
     ),
     label='breast_nodule_{pathology}',
     classes=('breast_nodule_benign', 'breast_nodule_malignant'),
-    leave_out={'10-fold-cv.csv': 'folds that are not used'},
+    leave_out={'10-fold-cv.csv': 'folds that are not used', 'LICENSE.txt': 'permission notice'},
     expected=Expected(images=1875, test_images=376, subjects=1064),
 )
 

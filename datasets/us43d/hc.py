@@ -1,5 +1,5 @@
 from ultrasam.cli.convert import run_description
-from ultrasam.corpus import Category, DatasetSpec, Expected, ImageFiles, MaskFiles, Outline
+from ultrasam.corpus import Category, DatasetSpec, Expected, ImageFiles, MaskFiles, Outline, Table
 
 SPEC = DatasetSpec(
     name='HC',
@@ -15,13 +15,30 @@ SPEC = DatasetSpec(
     frames=ImageFiles(r'training_set/{exam:\d+}_{repeat:\d*}HC.png'),
     # only the outline of the head is drawn; where it leaves the image, the border closes it
     annotations=(MaskFiles(r'training_set/{exam:\d+}_{repeat:\d*}HC_Annotation.png', Outline('fetal_head')),),
+    # not in every copy
+    tables=(
+        Table(
+            'training_set_pixel_size_and_HC.csv',
+            on={'filename': '{exam}_{repeat}HC.png'},
+            take={'pixel_mm': 'pixel size(mm)', 'circumference_mm': 'head circumference (mm)'},
+            absent='empty',
+            missing='empty',
+        ),
+    ),
     subject='{exam}',
+    spacing_mm='{pixel_mm}',
+    # as the sonographer measured it
+    noted={'head_circumference_mm': '{circumference_mm}'},
     leave_out={
         'test_set/*.png': 'test images, whose masks are not public',
-        '*_pixel_size*.csv': 'pixel sizes and circumferences',
+        'test_set_pixel_size.csv': 'pixel sizes of test images',
     },
     expected=Expected(images=999),
-    notes=('Images of an exam share their first number; a woman may still have two exams.',),
+    notes=(
+        'Images of an exam share their first number; a woman may still have two exams.',
+        'Each image states its millimetres a pixel and the circumference that was measured, from the table.',
+        'Copies whose heads are filled already are taken as they are.',
+    ),
 )
 
 if __name__ == '__main__':

@@ -11,7 +11,7 @@ SPEC = DatasetSpec(
     organs=('kidney',),
     application='native and transplanted kidneys',
     categories=(Category('kidney', 'kidney'),),
-    archives=('kidneyUS_images_14_june_2022.zip',),
+    archives=('kidneyUS_images_*.zip',),
     frames=ImageFiles(r'{case:\d+}_IM-{image}.png'),
     # the first of two sonographers, as in the published corpus; the parts inside the capsule are left out
     rows=(Rows('regions', 'reviewed_labels_1.csv', on={'filename': '{case}_IM-{image}.png'}),),
@@ -34,7 +34,10 @@ SPEC = DatasetSpec(
         'OpenKidneyUltrasoundDataSet_TransducerInfo.xlsx': 'probes',
         'Datasheet for Data Set.pdf': 'documentation',
     },
-    notes=('Some images are the same, pixel by pixel; remove such duplicates before a split.',),
+    notes=(
+        'Some images are the same, pixel by pixel; remove such duplicates before a split.',
+        'Releases of the images are called after their day (14 June 2022, 25 June 2025).',
+    ),
 )
 
 if __name__ == '__main__':

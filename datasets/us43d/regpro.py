@@ -1,5 +1,14 @@
 from ultrasam.cli.convert import run_description
-from ultrasam.corpus import Category, DatasetSpec, Expected, LabelVolumes, Nonzero, Split, VolumeFiles
+from ultrasam.corpus import (
+    Category,
+    DatasetSpec,
+    Expected,
+    Instances,
+    LabelVolumes,
+    Nonzero,
+    Split,
+    VolumeFiles,
+)
 
 CHANNELS = 6
 
@@ -22,6 +31,8 @@ SPEC = DatasetSpec(
         LabelVolumes(r'{part:train|val}/us_labels/{case:case\d+}.nii.gz', Nonzero('unknow1'), channel=channel)
         for channel in range(CHANNELS)
     ),
+    # some landmarks are of a few pixels
+    instances=Instances(min_area=1),
     subject='{case}',
     split=Split('{part}', val=('val',), train=('train',)),
     empty='skip',

@@ -19,7 +19,8 @@ SPEC = DatasetSpec(
         Category('spine', 'bone'),
     ),
     # most names have two numbers, a few three; the first is the patient
-    frames=ImageFiles(r'JPEGImages/{patient:\d+}_{frame:[\d_]+}.jpg'),
+    # a copy has images/ and labels/json_train/
+    frames=ImageFiles(r'{_folder:JPEGImages|images}/{patient:\d+}_{frame:[\d_]+}.jpg'),
     annotations=(
         PolygonFiles(
             r'json_train/{patient:\d+}_{frame:[\d_]+}.json',

@@ -238,13 +238,28 @@ def test_empty_full_and_tiny_masks(description: Path, source: Path, tmp_path: Pa
     pixel[10, 20] = True
     for number, mask in enumerate((np.zeros_like(MASK), np.ones_like(MASK), pixel)):
         save(source / f'masks/{number}.png', mask)
-    report = convert_dataset(description, source, tmp_path / 'out')
+    report = convert_dataset(description, source, tmp_path / 'out', Options(keep_crumbs=True))
     content = json.loads((report.folder / 'annotations/TINY__coco.json').read_text())
     areas = {a['image_id']: (a['area'], a['bbox']) for a in content['annotations']}
     assert 0 not in areas
     assert areas[1] == (64 * 80, [0, 0, 80, 64])
     assert areas[2] == (1, [20, 10, 1, 1])
     assert len(content['images']) == 8
+    assert verify_dataset(report.folder)['crumbs_kept'] is True
+
+
+def test_crumbs_are_dropped_and_counted_unless_they_are_wanted(
+    description: Path, source: Path, tmp_path: Path
+) -> None:
+    for number, side in enumerate((1, 2, 3)):
+        mask = disc(30, 20 + 4 * number, 9)
+        mask[:side, :side] = True
+        save(source / f'masks/{number}.png', mask)
+    for options, objects in ((Options(), 9), (Options(keep_crumbs=True), 11), (Options(published=True), 11)):
+        report = convert_dataset(description, source, tmp_path / str(options.choices), options)
+        assert report.counts.annotations.total() == objects
+        assert dict(report.counts.dropped) == ({'crumb of at most 4 px': 2} if objects == 9 else {})
+        assert verify_dataset(report.folder)['crumbs_kept'] is (objects == 11)
 
 
 def test_names_of_all_kinds(description: Path, source: Path, tmp_path: Path) -> None:

@@ -109,14 +109,17 @@ def test_mask_that_fills_the_image_and_one_pixel_are_kept() -> None:
     assert np.array_equal(instances(full)[0][0], full)
     pixel = np.zeros((6, 7), bool)
     pixel[3, 3] = True
-    assert instances(pixel)[0][0].sum() == 1
+    assert instances(pixel, min_area=1)[0][0].sum() == 1
+    assert instances(pixel) == ([], {'crumb of at most 4 px': 1})
     assert instances(np.zeros((6, 7), bool)) == ([], {})
 
 
 def test_small_instances_are_dropped_and_counted() -> None:
     mask = disc(30, 40, 12) | box(2, 2, 3, 3)
-    assert instances(mask, min_area=5)[1] == {'smaller than 5 px': 1}
-    assert instances(mask, min_share=0.05)[1] == {'smaller than 5% of the largest': 1}
+    assert instances(mask, min_area=6)[1] == {'smaller than 6 px': 1}
+    assert instances(mask)[1] == {'crumb of at most 4 px': 1}
+    assert instances(disc(30, 40, 12) | box(2, 2, 2, 6))[1] == {}
+    assert instances(mask, min_share=0.05, min_area=1)[1] == {'smaller than 5% of the largest': 1}
     assert instances(mask, largest=True)[1] == {'not the largest component': 1}
     assert len(instances(mask, components=False)[0]) == 1
 
@@ -130,7 +133,7 @@ def test_components_are_those_of_the_whole_frame(seed: int) -> None:
     for is_filled in (False, True):
         whole = ndimage.binary_fill_holes(mask) if is_filled else mask
         numbered, count = ndimage.label(whole, np.ones((3, 3)))
-        found, _ = split_instances([Structure('a', mask)], Instances(fill_holes=is_filled))
+        found, _ = split_instances([Structure('a', mask)], Instances(fill_holes=is_filled, min_area=1))
         assert count > 1
         assert [one.mask.tolist() for one in found] == [(numbered == k + 1).tolist() for k in range(count)]
 

@@ -21,7 +21,6 @@ ROOT = Path(__file__).resolve().parents[2]
 DESCRIPTIONS = list_descriptions(ROOT / 'datasets/us43d')
 TREES = sorted(path.stem for path in (Path(__file__).parent / 'raw_trees').glob('*.py'))
 TREES = [name for name in TREES if name not in ('__init__', 'common')]
-COVERED = 43
 
 
 def build(name: str, folder: Path) -> Tree:
@@ -55,7 +54,7 @@ def laid_out_otherwise(source: Path, target: Path) -> None:
 
 def test_every_description_has_a_tree() -> None:
     assert sorted(DESCRIPTIONS) == TREES
-    assert len(TREES) == COVERED
+    assert len(TREES) > 40
 
 
 @pytest.mark.parametrize('name', TREES)
@@ -84,7 +83,9 @@ def check_pictures(name: str, folder: Path, pictures: tuple[Picture, ...]) -> No
     names: list[str] = []
     for path in sorted((folder / 'annotations').glob('*__coco.json')):
         content = json.loads(path.read_text(encoding='utf-8'))
-        assert [category['name'] for category in content['categories']] == [c.name for c in spec.categories]
+        assert [category['name'] for category in content['categories']] == [
+            c.name for c in spec.categories if not c.optional
+        ]
         is_test = path.name.startswith('test.')
         assert [image['id'] for image in content['images']] == list(range(len(content['images'])))
         assert [one['id'] for one in content['annotations']] == list(

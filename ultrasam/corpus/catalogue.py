@@ -38,8 +38,9 @@ The same files give the same bytes, whatever the machine's order of files or the
 that is stopped goes on where it was when it is started again; until it is complete nothing appears under `data/NAME/`.
 Files that cannot be used are listed and the data set is not published (exit code 3), unless you say `--skip-unusable`:
 then each is named and counted in the report and in the manifest, and the rest is published. `--leave-out FILE` does not
-use a file that you name. An archive that is damaged or unsafe is refused (4). `--published` makes the choices of the
-published model's data where its numbers depend on them.
+use a file that you name. An archive that is damaged or unsafe is refused (4). Objects of up to 4 pixels are crumbs of
+the annotation: they are dropped and counted, unless you say `--keep-crumbs`. `--published` makes the choices of the
+published model's data where its numbers depend on them, and keeps crumbs, as it did.
 `--accept-counts` takes a part of a release, or another version of it. `--verify` checks what was published.
 
 What is done with data sets that are converted lies in `tools/`: splitting by subject, class-agnostic views, merging

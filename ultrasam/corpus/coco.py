@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +64,8 @@ def build_coco(spec: DatasetSpec, records: Sequence[dict[str, Any]]) -> dict[str
             'frame': record['index'],
             'official_split': record['part'] or None,
             'label': record['label'] or None,
+            'spacing_mm': [record['spacing_mm']] * 2 if 'spacing_mm' in record else None,
+            'attributes': _attributes(record.get('noted', {})),
         }
         images.append({**image, **{key: value for key, value in extras.items() if value is not None}})
         for found in record['objects']:
@@ -94,6 +96,17 @@ def build_coco(spec: DatasetSpec, records: Sequence[dict[str, Any]]) -> dict[str
         'images': images,
         'annotations': annotations,
     }
+
+
+def _attributes(noted: Mapping[str, str]) -> dict[str, Any] | None:
+    """Further facts of an image, numbers as such; None where there are none."""
+    found: dict[str, Any] = {}
+    for name, text in noted.items():
+        try:
+            found[name] = float(text)
+        except ValueError:
+            found[name] = text
+    return {name: value for name, value in found.items() if value != ''} or None
 
 
 def coco_text(content: dict[str, Any]) -> str:

@@ -14,7 +14,7 @@ import shutil
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +39,7 @@ from ultrasam.corpus.patterns import compiled
 from ultrasam.corpus.pipeline import MEMORY_BYTES, ItemResult, convert_item, start_worker
 from ultrasam.corpus.plan import Item, Plan, make_plan
 from ultrasam.corpus.sources import is_strange
-from ultrasam.corpus.spec import DatasetSpec, Expected
+from ultrasam.corpus.spec import Choices, DatasetSpec, Expected
 from ultrasam.corpus.tree import open_tree
 from ultrasam.errors import OutputError
 from ultrasam.hashing import file_sha256
@@ -59,6 +59,7 @@ class Options:
     Args:
         jobs: number of processes.
         published: make the choices of the published model's data.
+        keep_crumbs: keep objects of a few pixels, see :class:`~ultrasam.corpus.spec.Instances`.
         overwrite: replace a data set that is there already.
         accept_terms: the user has read and accepted the terms of the data set, where it has some.
         accept_counts: publish although the counts are not those of the release, for a part or another version.
@@ -70,6 +71,7 @@ class Options:
 
     jobs: int = 1
     published: bool = False
+    keep_crumbs: bool = False
     overwrite: bool = False
     accept_terms: bool = False
     accept_counts: bool = False
@@ -77,6 +79,11 @@ class Options:
     leave_out: tuple[str, ...] = ()
     progress: Progress = lambda done, total: None
     note: Callable[[str], None] = lambda text: None
+
+    @property
+    def choices(self) -> Choices:
+        """What of it changes the content."""
+        return Choices(self.published, self.keep_crumbs)
 
 
 @dataclass(frozen=True)
@@ -116,8 +123,7 @@ def convert_dataset(
     spec = load_spec(description)
     if isinstance(spec, ClassificationSpec):
         check_terms(spec, accepted=options.accept_terms)
-    if options.published:
-        spec = spec.as_published()
+    spec = options.choices.of(spec)
     check_jobs(options.jobs)
     target = out_root / spec.name
     try:
@@ -165,7 +171,7 @@ def _convert(
         journal = Journal(
             work / _JOURNAL,
             description=description,
-            published=options.published,
+            choices=options.choices,
             frames=work / 'frames',
         )
         with journal:
@@ -196,7 +202,7 @@ def _run(
         with process_pool(
             jobs,
             initializer=start_worker,
-            initargs=(description, options.published, frames),
+            initargs=(description, options.choices, frames),
             memory_bytes=MEMORY_BYTES,
             preload=PRELOADED,
         ) as pool:
@@ -264,7 +270,7 @@ def _publish(
     else:
         content = Content(_annotation_files(spec, records))
     options.note('publishing')
-    manifest = build_manifest(spec, counts, sources, published=options.published)
+    manifest = build_manifest(spec, counts, sources, choices=options.choices)
     if unknown:
         manifest['unusable'] = [{'file': fault.file, 'reason': fault.reason} for fault in unknown]
     with publish_folder(target, overwrite=options.overwrite, verify=verify_dataset) as folder:
@@ -293,6 +299,7 @@ def _fill_folder(
 
 def _annotation_files(spec: DatasetSpec, records: Sequence[dict[str, Any]]) -> dict[str, str]:
     """Text of each file beside the images: COCO files, and the names of image-level classes."""
+    spec = _without_unused(spec, records)
     test = [record for record in records if record['part'] == 'test']
     main = [record for record in records if record['part'] != 'test']
     files = {f'{spec.name}__coco.json': coco_text(build_coco(spec, main))}
@@ -301,6 +308,13 @@ def _annotation_files(spec: DatasetSpec, records: Sequence[dict[str, Any]]) -> d
     if any(record['label'] for record in records):
         files[CLASSES] = ''.join(f'{name}\n' for name in spec.classes)
     return {f'annotations/{name}': text for name, text in files.items()}
+
+
+def _without_unused(spec: DatasetSpec, records: Sequence[dict[str, Any]]) -> DatasetSpec:
+    """The description without optional categories that no object has."""
+    used = {found['category_id'] for record in records for found in record['objects']}
+    numbered = enumerate(spec.categories, start=1)
+    return replace(spec, categories=tuple(one for id_, one in numbered if not one.optional or id_ in used))
 
 
 def _no_frame(spec: DatasetSpec) -> str:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
+from ultrasam.corpus.library import CORPUS, description_folder
 from ultrasam.corpus.loading import list_descriptions, load_spec
 from ultrasam.corpus.spec import DatasetSpec
+from ultrasam.errors import ConfigError
 
 KEY = 'facts'
 """Under which a manifest, and the ``info`` of a COCO file, state them."""
@@ -64,9 +65,9 @@ def facts_of(name: str, notes: Mapping[str, Any] = {}) -> DatasetFacts:
 @lru_cache(maxsize=1)
 def described() -> dict[str, DatasetSpec]:
     """Return the descriptions of the corpus, of a checkout or of the installed package, by their datasets."""
-    package = Path(__file__).resolve().parents[1]
-    for folder in (package.parent / 'datasets' / 'us43d', package / '.mim' / 'datasets' / 'us43d'):
-        if folder.is_dir():
-            specs = (load_spec(path) for path in list_descriptions(folder).values())
-            return {spec.name: spec for spec in specs}
-    return {}
+    try:
+        folder = description_folder(CORPUS)
+    except ConfigError:
+        return {}
+    specs = (load_spec(path) for path in list_descriptions(folder).values())
+    return {spec.name: spec for spec in specs}

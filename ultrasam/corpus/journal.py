@@ -18,6 +18,7 @@ from ultrasam.corpus.errors import EnvironmentFault
 from ultrasam.corpus.manifest import MANIFEST
 from ultrasam.corpus.pipeline import ItemResult
 from ultrasam.corpus.plan import Item
+from ultrasam.corpus.spec import Choices
 from ultrasam.errors import OutputError
 from ultrasam.version import __version__
 
@@ -30,14 +31,14 @@ class Journal:
     Args:
         path: of the file.
         description: of the data set; a change of it makes every line void.
-        published: whether the choices of the published model's data are made.
+        choices: what the user chose; others make every line void.
         frames: folder of the frames that the results name.
     """
 
-    def __init__(self, path: Path, *, description: Path, published: bool, frames: Path) -> None:
+    def __init__(self, path: Path, *, description: Path, choices: Choices, frames: Path) -> None:
         self._path = path
         self._frames = frames
-        basis = [__version__.encode(), description.read_bytes(), str(published).encode()]
+        basis = [__version__.encode(), description.read_bytes(), repr(choices).encode()]
         self._basis = hashlib.sha256(b'\0'.join(basis)).hexdigest()
         self._done = self._read(path)
         self._since_sync = 0

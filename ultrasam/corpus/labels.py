@@ -12,10 +12,13 @@ import numpy as np
 from ultrasam.corpus.errors import RawFileError
 from ultrasam.corpus.frames import Structure
 from ultrasam.corpus.patterns import fill
-from ultrasam.corpus.spec import Instances
+from ultrasam.corpus.spec import CRUMB_PX, Instances
 from ultrasam.corpus.words import Colours, Nonzero, Outline, Threshold, Values
 
 _MOST_NAMED = 8
+CRUMB = f'crumb of at most {CRUMB_PX} px'
+# half the width of the thickest line that may be drawn; real ones are 3 pixels wide
+_HALF_LINE_PX = 6
 _EIGHT_NEIGHBOURS = np.ones((3, 3), bool)
 Labelled = tuple[list[Structure], Counter[str]]
 
@@ -111,7 +114,7 @@ def _(rule: Colours, values: np.ndarray, groups: Mapping[str, str], name: str) -
 @apply_rule.register
 def _(rule: Outline, values: np.ndarray, groups: Mapping[str, str], name: str) -> Labelled:
     curve = as_gray(values, name, slack=rule.at) >= rule.at
-    return _one(rule.category, fill_outline(curve), groups), Counter()
+    return _one(rule.category, curve if is_filled(curve) else fill_outline(curve), groups), Counter()
 
 
 def as_gray(values: np.ndarray, name: str, *, slack: int = 0) -> np.ndarray:
@@ -129,6 +132,18 @@ def as_gray(values: np.ndarray, name: str, *, slack: int = 0) -> np.ndarray:
             raise RawFileError(f'{name}: labels with fractions, or values that are not finite')
         values = values.astype(np.int64)
     return values.astype(np.uint8) if values.dtype == bool else values
+
+
+def is_filled(mask: np.ndarray) -> bool:
+    """Return whether a mask has places deeper than any drawn line: copies of a release may be filled already.
+
+    Args:
+        mask: (H, W), bool.
+    """
+    import cv2
+
+    depth = cv2.distanceTransform(np.pad(mask, 1, mode='edge').astype(np.uint8), cv2.DIST_L2, 3)
+    return bool(depth.max(initial=0) > _HALF_LINE_PX)
 
 
 def fill_outline(curve: np.ndarray) -> np.ndarray:
@@ -205,7 +220,7 @@ def split_instances(structures: Sequence[Structure], rule: Instances) -> tuple[l
     kept = []
     for instance, area in zip(found, areas, strict=True):
         if area < rule.min_area:
-            dropped[f'smaller than {rule.min_area} px'] += 1
+            dropped[CRUMB if rule.min_area == CRUMB_PX + 1 else f'smaller than {rule.min_area} px'] += 1
         elif area < smallest_share:
             dropped[f'smaller than {rule.min_share:.0%} of the largest'] += 1
         else:

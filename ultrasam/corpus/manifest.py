@@ -15,7 +15,7 @@ from ultrasam.corpus.classification.files import TABLE, check_class_files
 from ultrasam.corpus.coco import check_coco
 from ultrasam.corpus.errors import IntegrityError
 from ultrasam.corpus.facts import KEY, DatasetFacts
-from ultrasam.corpus.spec import DatasetSpec
+from ultrasam.corpus.spec import Choices, DatasetSpec
 from ultrasam.hashing import file_sha256
 
 MANIFEST = 'manifest.json'
@@ -87,7 +87,7 @@ def build_manifest(
     counts: Counts,
     sources: Mapping[str, str],
     *,
-    published: bool,
+    choices: Choices,
 ) -> dict[str, Any]:
     """The content of the manifest, but for the files.
 
@@ -95,7 +95,7 @@ def build_manifest(
         spec: the description.
         counts: of the conversion.
         sources: SHA-256 of every source file that was read, by name.
-        published: whether the choices of the published model's data were made.
+        choices: what the user chose.
     """
     listing = ''.join(f'{digest}  {name}\n' for name, digest in sorted(sources.items()))
     return {
@@ -104,7 +104,8 @@ def build_manifest(
         'homepage': spec.homepage,
         'licence': spec.licence or 'not stated',
         'citation': spec.citation,
-        'as_published': published,
+        'as_published': choices.published,
+        'crumbs_kept': choices.published or choices.keep_crumbs,
         'subject_known': spec.subject is not None,
         KEY: DatasetFacts.of_spec(spec).as_dict(),
         'counts': counts.as_dict(),

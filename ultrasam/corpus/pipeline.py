@@ -22,7 +22,7 @@ from ultrasam.corpus.patterns import fill
 from ultrasam.corpus.plan import Item, SourceFile
 from ultrasam.corpus.readers import open_annotation, open_stack
 from ultrasam.corpus.readers.base import check_size
-from ultrasam.corpus.spec import DatasetSpec
+from ultrasam.corpus.spec import Choices, DatasetSpec
 from ultrasam.errors import ConfigError, InputError
 from ultrasam.hashing import file_sha256
 
@@ -56,11 +56,10 @@ class ItemResult:
         return asdict(self)
 
 
-def start_worker(description: Path, published: bool, frames: Path) -> None:
+def start_worker(description: Path, choices: Choices, frames: Path) -> None:
     """Prepare a process: load the description, and note the folder that frames are written to."""
     global _spec, _frames
-    spec = load_spec(description)
-    _spec, _frames = spec.as_published() if published else spec, frames
+    _spec, _frames = choices.of(load_spec(description)), frames
 
 
 def convert_item(item: Item) -> ItemResult:

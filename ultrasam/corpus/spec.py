@@ -34,22 +34,32 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, Literal
 
 from ultrasam.corpus.patterns import compiled, fill
+from ultrasam.corpus.release import Download, Verified
 from ultrasam.corpus.words import AnnotationFiles, Files, FrameFiles
-from ultrasam.errors import ConfigError
+from ultrasam.errors import ConfigError, InputError
 
 if TYPE_CHECKING:
     from ultrasam.corpus.frames import RawFrame
     from ultrasam.corpus.plan import Item, SourceFile
 
+CRUMB_PX = 4
+"""Largest area of a crumb. Real masks have some: 24 of the 690 objects of BUSI."""
 TableForm = Literal['csv', 'list', 'xlsx', 'coco', 'index']
 
 
 @dataclass(frozen=True)
 class Category:
-    """A class of structure; its COCO id is its place in ``categories``, from 1."""
+    """A class of structure; its COCO id is its place in ``categories``, from 1.
+
+    Args:
+        name: what configs call it.
+        supercategory: the kind of structure.
+        optional: only some copies of the release need it; it is written only where an object has it, and stands last.
+    """
 
     name: str
     supercategory: str
+    optional: bool = False
 
 
 @dataclass(frozen=True)
@@ -147,16 +157,21 @@ class Instances:
     Args:
         components: one instance for each connected component (8 neighbours); else one for all pixels.
         fill_holes: fill what a structure encloses before it is split.
-        min_area: smallest instance in pixels; what is dropped is counted.
+        min_area: smallest instance in pixels; what is dropped is counted. Unless a description says otherwise, crumbs
+            of up to ``CRUMB_PX`` pixels are dropped, which a slip of the hand or a resampled edge leaves.
         min_share: smallest instance as a share of the largest of its image; what is dropped is counted.
         largest: keep only the largest component of a structure; what is dropped is counted.
     """
 
     components: bool = True
     fill_holes: bool = False
-    min_area: int = 1
+    min_area: int = CRUMB_PX + 1
     min_share: float = 0.0
     largest: bool = False
+
+    def with_crumbs(self) -> Instances:
+        """The same, crumbs kept."""
+        return replace(self, min_area=1) if self.min_area == CRUMB_PX + 1 else self
 
 
 @dataclass(frozen=True)
@@ -204,6 +219,9 @@ class DatasetSpec:
         label: template of the image-level class.
         classes: image-level classes in the order of their indices, which ``classes.txt`` keeps; the tools that split
             the corpus write lists for classifiers.
+        spacing_mm: template of the millimetres of a pixel, rows and columns alike; where it is filled with nothing, an
+            image states none.
+        noted: further facts of an image by the names that they get: template of each.
         series: template put into the file names between name and number, which then starts again from 0.
         empty: whether images without objects are kept, or left out and counted.
         min_marked: smallest share of the pixels of a frame that must be marked; below it the frame is left out and
@@ -222,6 +240,8 @@ class DatasetSpec:
         spans: With ``read``, the parts of a file, each an item of its own: first frame (or record) and last + 1.
         adjust: changes a frame after it was read, before it is turned and split into instances.
         notes: what a user should know about the release.
+        downloads: where the files of the release are; empty if no public source says.
+        verified: the release that this description was run on; None if it never was run on one.
     """
 
     name: str
@@ -246,6 +266,8 @@ class DatasetSpec:
     split: Split | None = None
     label: str = ''
     classes: tuple[str, ...] = ()
+    spacing_mm: str = ''
+    noted: Mapping[str, str] = field(default_factory=dict)
     series: str = ''
     empty: Literal['keep', 'skip'] = 'keep'
     min_marked: float = 0.0
@@ -262,6 +284,8 @@ class DatasetSpec:
     spans: Callable[[SourceFile], Sequence[tuple[int, int]]] | None = None
     adjust: Callable[[RawFrame, Item], RawFrame] | None = None
     notes: tuple[str, ...] = ()
+    downloads: tuple[Download, ...] = ()
+    verified: Verified | None = None
 
     def __post_init__(self) -> None:
         """See that the description can work."""
@@ -293,12 +317,21 @@ class DatasetSpec:
         return groups
 
     def extras(self, groups: Mapping[str, str]) -> dict[str, Any]:
-        """What the record of a frame says, for a kind of description, beyond what all do."""
-        return {}
+        """What the record of a frame says beyond what all do."""
+        stated = {key: fill(text, groups) for key, text in self.noted.items()}
+        found: dict[str, Any] = {'noted': stated} if stated else {}
+        if spacing := fill(self.spacing_mm, groups):
+            found['spacing_mm'] = positive_number(spacing, 'spacing_mm')
+        return found
 
     def as_published(self) -> DatasetSpec:
-        """The description with the choices on which a published number depends."""
-        return replace(self, **self.published, published={})
+        """The description with the choices on which a published number depends; nothing was filtered there."""
+        return replace(self, **self.published, published={}).with_crumbs()
+
+    def with_crumbs(self) -> DatasetSpec:
+        """The description without the rule that drops crumbs."""
+        test = None if self.test_instances is None else self.test_instances.with_crumbs()
+        return replace(self, instances=self.instances.with_crumbs(), test_instances=test)
 
     def category_id(self, name: str) -> int:
         """COCO id of a category.
@@ -310,3 +343,36 @@ class DatasetSpec:
             if category.name == name:
                 return number
         raise ConfigError(f'{name!r} is no category of {self.name}: {[c.name for c in self.categories]}')
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What a user chooses of a description.
+
+    Args:
+        published: make the choices of the published model's data.
+        keep_crumbs: keep objects of up to ``CRUMB_PX`` pixels.
+    """
+
+    published: bool = False
+    keep_crumbs: bool = False
+
+    def of(self, spec: DatasetSpec) -> DatasetSpec:
+        """The description with these choices."""
+        chosen = spec.as_published() if self.published else spec
+        return chosen.with_crumbs() if self.keep_crumbs else chosen
+
+
+def positive_number(text: str, name: str) -> float:
+    """Return the number in a text.
+
+    Raises:
+        InputError: It is none, or not a positive one.
+    """
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not 0 < number < float('inf'):
+        raise InputError(f'{name} is {text!r}, which is not a positive number')
+    return number

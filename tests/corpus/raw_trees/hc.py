@@ -30,17 +30,18 @@ def outline(head: np.ndarray) -> np.ndarray:
 
 
 def build(folder: Path) -> Tree:
-    pictures = []
+    pictures, rows = [], ['filename,pixel size(mm),head circumference (mm)\n']
     for seed, (name, head) in enumerate(HEADS.items()):
         image = speckle(seed)
         save(folder / 'training_set' / f'{name}.png', image)
         save(folder / 'training_set' / f'{name}_Annotation.png', outline(head))
+        rows.append(f'{name}.png,0.{seed + 1},{100 + seed}.5\n')
         source = f'training_set/{name}.png'
         pictures.append(
             Picture(source, (Object('fetal_head', head),), None, name.split('_')[0], pixels=image)
         )
     save(folder / 'test_set' / '000_HC.png', speckle(9))
-    write(folder / 'training_set_pixel_size_and_HC.csv', 'filename,pixel size(mm),head circumference (mm)\n')
+    write(folder / 'training_set_pixel_size_and_HC.csv', ''.join(rows))
     write(folder / 'test_set_pixel_size.csv', 'filename,pixel size(mm)\n')
-    left_out = {'test images, whose masks are not public': 1, 'pixel sizes and circumferences': 2}
+    left_out = {'test images, whose masks are not public': 1, 'pixel sizes of test images': 1}
     return Tree(folder, tuple(pictures), left_out)

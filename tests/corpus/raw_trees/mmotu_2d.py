@@ -49,5 +49,5 @@ def build(folder: Path) -> Tree:
         chosen = [number for number in reversed(CLASSES) if CLASSES[number][3] == part]
         write(root / f'{name}_cls.txt', ''.join(f'{n}.JPG  {CLASSES[n][0]}\n' for n in chosen))
         write(root / f'{name}.txt', ''.join(f'{n}\n' for n in chosen))
-    left_out = {'the same mask without classes': 8, 'the same lists without classes': 2}
+    left_out = {'the same mask without classes': 8}
     return Tree(folder, tuple(pictures), left_out)

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from ultrasam.corpus.patterns import fill
@@ -127,7 +127,6 @@ class ClassificationSpec(DatasetSpec):
     Args:
         lists: splits, each with files of its own.
         derived: groups made from others, in this order, for each frame.
-        noted: further columns of the table of images: template of each.
         terms: terms that a user must accept before anything is read or written; empty if there are none such.
         terms_link: where they are.
         categories: none.
@@ -136,7 +135,6 @@ class ClassificationSpec(DatasetSpec):
     categories: tuple[Category, ...] = ()
     lists: tuple[ClassLists, ...] = ()
     derived: tuple[Derived, ...] = ()
-    noted: Mapping[str, str] = field(default_factory=dict)
     terms: str = ''
     terms_link: str = ''
 
@@ -175,7 +173,7 @@ class ClassificationSpec(DatasetSpec):
         for one in self.lists:
             parts = one.parts
             places[one.suffix] = parts.part_of(groups) if isinstance(parts, Split) else fill(parts.by, groups)
-        return {'places': places, 'noted': {key: fill(text, groups) for key, text in self.noted.items()}}
+        return {**super().extras(groups), 'places': places}
 
 
 def check_terms(spec: ClassificationSpec, *, accepted: bool) -> None:

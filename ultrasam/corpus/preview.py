@@ -95,6 +95,9 @@ def preview(
     if tiles:
         with publish_file(sheet, overwrite=True) as path:
             path.write_bytes(png_bytes(tile_sheet(tiles, columns=min(3, len(tiles)), tile=_TILE)))
+    if not plan.items:
+        found = f'no image matches {spec.frames.pattern!r}: is the source the one that the description means?'
+        faults.append(Fault(spec.name, found))
     return Preview(
         matched=tuple(_matched(spec, plan, tree)),
         left_out=plan.left_out,
@@ -112,10 +115,9 @@ def _matched(spec: DatasetSpec, plan: Plan, tree: RawTree) -> list[str]:
         files = [len(item.annotations[number]) for item in plan.items]
         of = f' for {sum(count > 0 for count in files):,} images'
         lines.append(f'annotations: {_found(word, sum(files))}{of if getattr(word, "pattern", None) else ""}')
-    tables = [table.pattern for table in spec.tables] + [rows.pattern for rows in spec.rows]
-    lines += [f'table: {pattern}' for pattern in tables]
+    lines += [f'table: {text}' for text in dict.fromkeys(_table_patterns(spec))]
     if plan.items:
-        groups = ', '.join(f'{name}={value!r}' for name, value in plan.items[0].groups.items())
+        groups = ', '.join(f'{name}={value!r}' for name, value in sorted(plan.items[0].groups.items()))
         lines.append(f'first: {plan.items[0].key}: {groups or "its pattern names no groups"}')
         lines.append(f'subjects: {_subjects(spec, plan)}')
     parts = Counter(item.part for item in plan.items if item.part)
@@ -124,6 +126,10 @@ def _matched(spec: DatasetSpec, plan: Plan, tree: RawTree) -> list[str]:
             'official split: ' + ', '.join(f'{count:,} {part}' for part, count in sorted(parts.items()))
         )
     return lines
+
+
+def _table_patterns(spec: DatasetSpec) -> list[str]:
+    return [table.pattern for table in spec.tables] + [rows.pattern for rows in spec.rows]
 
 
 def _found(word: object, files: int) -> str:

@@ -21,6 +21,7 @@ from mim_lookup import link_aliases, lookup_folder, write_aliases, write_pointer
 # What a wheel carries in ultrasam/.mim, so that `mim test ultrasam CONFIG` works from any folder.
 MIM_FILES = (
     'configs',
+    'datasets/classification',
     'datasets/us43d',
     'tools',
     'model-index.yml',

@@ -41,6 +41,14 @@ def scope_of_mmdet() -> None:
     init_default_scope('mmdet')
 
 
+@pytest.fixture(autouse=True)
+def settings(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test reads or writes the settings of who runs it; what one accepts, the next has not."""
+    monkeypatch.setenv(
+        'XDG_CONFIG_HOME', str(tmp_path_factory.getbasetemp() / f'settings-{time.monotonic_ns()}')
+    )
+
+
 def _remembered(layout: Callable[..., Any]) -> Callable[..., Any]:
     """A function that lays out code, which remembers what it made of a text."""
     known: dict[str, Any] = {}

@@ -20,7 +20,9 @@ from pathlib import Path
 
 from known_weights import KNOWN_WEIGHTS
 
-from ultrasam.downloads import IntegrityError, fetch_weights, list_weights, select_weights
+from ultrasam.downloads.integrity import IntegrityError
+from ultrasam.downloads.known_weights import list_weights, select_weights
+from ultrasam.downloads.weights import fetch_weights
 from ultrasam.errors import ConfigError, UltraSamError
 
 

@@ -1,52 +1,12 @@
-"""Merge MODE.agnostic.NAME__coco.json of all data sets into one file, without small objects.
-
-File names become relative to ROOT (NAME/images/...). Which objects are small is this project's own rule; the one
-behind the published files is not known. --held-out leaves out every data set that shows the organ of another.
-
-Examples:
-    python datasets/tools/merge_agnostic_coco.py data data/train.agnostic.noSmall.coco.json --mode train
-    python datasets/tools/merge_agnostic_coco.py data data/train.agnostic.coco.json --min-pixels 0 --min-model-pixels 0
-    python datasets/tools/merge_agnostic_coco.py data data/train.noStructure.BUSBRA.json --held-out BUSBRA
-"""
+"""``ultrasam data merge``, under the name of the published code."""
 
 from __future__ import annotations
 
-import argparse
 import sys
-from pathlib import Path
 
-from ultrasam.cli.corpus import add_overwrite, add_rule, bar, guarded, parser_of, report_merge, rule_of, say
-from ultrasam.corpus.held_out import write_held_out
-from ultrasam.corpus.layout import PARTS
-from ultrasam.corpus.merge import merge_agnostic
+from ultrasam.cli.data import script
 
-
-def main(arguments: list[str] | None = None) -> int:
-    """Run the command."""
-    parser = parser_of(__doc__)
-    parser.add_argument('root', type=Path, metavar='ROOT', help='folder of all data sets')
-    parser.add_argument('out', type=Path, metavar='OUT', help='file to write')
-    parser.add_argument('--mode', choices=PARTS, default='train', help='default: train')
-    parser.add_argument('--held-out', metavar='NAME', help='data set whose organ train and val must not show')
-    add_rule(parser)
-    add_overwrite(parser)
-    args = parser.parse_args(arguments)
-    if args.held_out and args.mode == 'test':
-        parser.error('--held-out is for --mode train and val')
-    return guarded(lambda: run(args))
-
-
-def run(args: argparse.Namespace) -> None:
-    """Merge, and say what was merged."""
-    options = {'rule': rule_of(args), 'overwrite': args.overwrite, 'track': bar}
-    if args.held_out:
-        report = write_held_out(args.root, args.held_out, args.out, part=args.mode, **options)
-    else:
-        report = merge_agnostic(args.root, args.out, args.mode, **options)
-    report_merge(report)
-    for text in report.skipped:
-        say(f'skipped: {text}')
-
+main = script('merge', __file__)
 
 if __name__ == '__main__':
     sys.exit(main())

@@ -1,44 +1,12 @@
-"""Join the COCO files of patients or procedures, NAME__*__coco.json, into NAME__coco.json.
-
-FOLDER is an annotations folder, the folder of a data set, or one of many (default: the current folder). Files of
-later steps are passed over, so that a second run changes nothing. Descriptions in us43d/ write one file already.
-
-Examples:
-    python datasets/tools/merge_subdir_coco.py data/CAMUS/annotations
-    python datasets/tools/merge_subdir_coco.py data
-"""
+"""``ultrasam data join``, under the name of the published code."""
 
 from __future__ import annotations
 
-import argparse
 import sys
-from pathlib import Path
 
-from ultrasam.cli.corpus import add_overwrite, bar, guarded, parser_of, say
-from ultrasam.corpus.join_parts import join_folder
+from ultrasam.cli.data import script
 
-
-def main(arguments: list[str] | None = None) -> int:
-    """Run the command."""
-    parser = parser_of(__doc__)
-    parser.add_argument('folder', type=Path, nargs='?', default=Path(), metavar='FOLDER')
-    add_overwrite(parser)
-    args = parser.parse_args(arguments)
-    return guarded(lambda: run(args))
-
-
-def run(args: argparse.Namespace) -> None:
-    """Join, and say what was joined."""
-    for one in join_folder(args.folder, overwrite=args.overwrite, track=bar):
-        if not one.joined:
-            say(f'{one.dataset}: nothing to join, {one.path.name} is there')
-            continue
-        say(f'{one.path}: {one.images:,} images, {one.annotations:,} annotations of {len(one.joined)} files')
-        for note in one.notes:
-            say(f'  mended: {note}')
-        if one.passed_over:
-            say(f'  passed over: {", ".join(one.passed_over)}')
-
+main = script('join', __file__)
 
 if __name__ == '__main__':
     sys.exit(main())

@@ -1,44 +1,12 @@
-"""Count a corpus: images, masks, subjects, categories, sizes and shapes, as JSON, Markdown and plots.
-
-Writes ROOT/statistics with README.md, statistics.json, plots, and a card of each data set.
-
-Examples:
-    python datasets/tools/stats.py data
-    python datasets/tools/stats.py data --overwrite
-"""
+"""``ultrasam data statistics``, under the name of the published code."""
 
 from __future__ import annotations
 
-import argparse
 import sys
-from pathlib import Path
 
-from ultrasam.cli.corpus import add_overwrite, bar, guarded, parser_of, say
-from ultrasam.corpus.statistics import count_corpus, sum_up
-from ultrasam.corpus.statistics_pages import write_statistics
+from ultrasam.cli.data import script
 
-
-def main(arguments: list[str] | None = None) -> int:
-    """Run the command."""
-    parser = parser_of(__doc__)
-    parser.add_argument('root', type=Path, metavar='ROOT', help='folder of all data sets, or of one')
-    add_overwrite(parser)
-    args = parser.parse_args(arguments)
-    return guarded(lambda: run(args))
-
-
-def run(args: argparse.Namespace) -> None:
-    """Count, and say where the pages are."""
-    counted, skipped = count_corpus(args.root, track=bar)
-    folder = write_statistics(args.root, counted, overwrite=args.overwrite)
-    total = sum_up(counted)
-    say(
-        f'{len(counted)} data sets, {total.images.total():,} images, {total.masks.total():,} masks, '
-        f'{total.subjects.total():,} subjects: {folder / "README.md"}'
-    )
-    for text in skipped:
-        say(f'skipped: {text}')
-
+main = script('statistics', __file__)
 
 if __name__ == '__main__':
     sys.exit(main())

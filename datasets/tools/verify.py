@@ -1,52 +1,12 @@
-"""Check a corpus: files, image sizes, ids, masks, categories, and that no subject or image is in two parts.
-
-Lists for classifiers are checked, too: their images and classes, and that their parts are those of the COCO files.
-
-Where something is wrong it ends with exit code 3, or 4 where names or links leave the corpus, and says how many
-faults of each kind there are, and the first of them.
-
-Examples:
-    python datasets/tools/verify.py data
-    python datasets/tools/verify.py data/BUSI --pixels
-"""
+"""``ultrasam data verify``, under the name of the published code."""
 
 from __future__ import annotations
 
-import argparse
 import sys
-from pathlib import Path
 
-from ultrasam.cli.corpus import bar, guarded, parser_of, report_skipped, say
-from ultrasam.corpus.errors import EXIT_DATA, EXIT_OK, EXIT_REFUSED
-from ultrasam.corpus.verify import verify_corpus
+from ultrasam.cli.data import script
 
-
-def main(arguments: list[str] | None = None) -> int:
-    """Run the command."""
-    parser = parser_of(__doc__)
-    parser.add_argument('root', type=Path, metavar='ROOT', help='folder of all data sets, or of one')
-    parser.add_argument('--pixels', action='store_true', help='decode every image and compare its SHA-256')
-    args = parser.parse_args(arguments)
-    return guarded(lambda: run(args))
-
-
-def run(args: argparse.Namespace) -> int:
-    """Check, and say what was found."""
-    report = verify_corpus(args.root, pixels=args.pixels, track=bar)
-    for kind, count in sorted(report.faults.items()):
-        say(f'{count:,} {kind}')
-        for example in report.examples[kind]:
-            say(f'  {example}')
-    for note in report.notes:
-        say(f'note: {note}')
-    report_skipped(report.corpus)
-    looked = ', '.join(f'{count:,} {what}' for what, count in report.counts.items())
-    verdict = f'{report.faults.total():,} faults' if report.faults else 'all well'
-    say(f'{len(report.corpus.datasets)} data sets, {looked}: {verdict}')
-    if report.is_unsafe:
-        return EXIT_REFUSED
-    return EXIT_DATA if report.faults else EXIT_OK
-
+main = script('verify', __file__)
 
 if __name__ == '__main__':
     sys.exit(main())

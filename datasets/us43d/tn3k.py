@@ -11,6 +11,7 @@ SPEC = DatasetSpec(
     access='open',
     organs=('thyroid',),
     application='nodules',
+    public_test=True,
     categories=(Category('thyroid_nodule', 'nodule'),),
     archives=('TN3K.zip',),
     # numbers restart in the test part

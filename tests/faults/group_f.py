@@ -18,9 +18,9 @@ from pathlib import Path
 import numpy as np
 
 from tests.corpus.raw_trees import busi
+from tests.downloads.server import Behaviour, FileServer
 from tests.faults.conversions import DESCRIPTIONS, REFUSED, Job, crashed, digests, leftovers, reference, run
 from tests.faults.harness import Arena, Trial, Verdict, fault, lossy, quiet, survived
-from tests.weights.server import Behaviour, WeightsServer
 
 SCRIPT = DESCRIPTIONS / 'busi.py'
 TOP = 'Dataset_BUSI_with_GT'
@@ -360,13 +360,14 @@ def download(arena: Arena) -> Iterator[Trial]:
 
 
 def _download(arena: Arena, name: str, script: list[Behaviour]) -> Verdict:
-    from ultrasam.downloads import KnownWeights, fetch_weights
+    from ultrasam.downloads.known_weights import KnownWeights
     from ultrasam.downloads.transfer import Patience
+    from ultrasam.downloads.weights import fetch_weights
     from ultrasam.errors import UltraSamError
 
     os.environ['no_proxy'] = '127.0.0.1'
     served = BODY[::-1] if name == 'other bytes' else BODY
-    server = WeightsServer(files={'tiny.pth': served, 'page': b'<html>Quota exceeded</html>'}, script=script)
+    server = FileServer(files={'tiny.pth': served, 'page': b'<html>Quota exceeded</html>'}, script=script)
     server.start()
     out = arena.work / name
     out.mkdir()

@@ -8,9 +8,9 @@ from types import ModuleType
 
 import pytest
 
+from tests.downloads.server import FileServer
 from tests.packaging.test_project_files import ROOT, load_by_path
-from tests.weights.server import WeightsServer
-from ultrasam.downloads import KnownWeights
+from ultrasam.downloads.known_weights import KnownWeights
 
 BODY = hashlib.shake_256(b'weights').digest(1_500_000)
 SHA256 = hashlib.sha256(BODY).hexdigest()
@@ -23,10 +23,10 @@ def table() -> ModuleType:
 
 
 @pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[WeightsServer]:
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[FileServer]:
     monkeypatch.setenv('no_proxy', '127.0.0.1')
     monkeypatch.delenv('ULTRASAM_WEIGHTS_MIRROR', raising=False)
-    server = WeightsServer(files={'tiny.pth': BODY})
+    server = FileServer(files={'tiny.pth': BODY})
     server.start()
     yield server
     server.stop()

@@ -13,16 +13,19 @@ from pathlib import Path
 
 import pytest
 
+from tests.downloads.server import Behaviour, FileServer
 from tests.weights.conftest import BODY, SHA256
-from tests.weights.server import Behaviour, WeightsServer
-from ultrasam.downloads import DownloadError, Fetched, IntegrityError, KnownWeights, fetch_weights
+from ultrasam.downloads.fetch import Fetched
+from ultrasam.downloads.integrity import DownloadError, IntegrityError
+from ultrasam.downloads.known_weights import KnownWeights
 from ultrasam.downloads.transfer import Patience
+from ultrasam.downloads.weights import fetch_weights
 from ultrasam.errors import ConfigError, OutputError
 
 HASTE = Patience(attempts=3, first_wait_s=0.0, timeout_s=5.0)
 
 
-def fetch(entry: KnownWeights, out: Path, server: WeightsServer, **options: object) -> Fetched:
+def fetch(entry: KnownWeights, out: Path, server: FileServer, **options: object) -> Fetched:
     return fetch_weights(entry, out, mirror=server.url, patience=HASTE, show_progress=False, **options)
 
 
@@ -287,7 +290,7 @@ def test_waits_grow_and_heed_the_server(entry, out, server, monkeypatch):
 
 
 def test_second_address_is_asked_when_the_first_has_nothing(entry, out, server, monkeypatch):
-    from ultrasam.downloads import fetch as module
+    from ultrasam.downloads import weights as module
 
     addresses = [f'{server.url}/gone.pth', f'{server.url}/tiny.pth']
     monkeypatch.setattr(module, '_resolve', lambda url: addresses.pop(0))
@@ -313,7 +316,7 @@ def test_mirror_must_be_on_the_web(entry, out, mirror):
 @pytest.mark.slow
 def test_torchvision_knows_its_own_addresses(table):
     pytest.importorskip('torchvision')
-    from ultrasam.downloads.fetch import _addresses
+    from ultrasam.downloads.weights import _addresses
 
     (entry,) = [
         entry for entry in table.KNOWN_WEIGHTS if entry.urls and entry.urls[0].startswith('torchvision')
@@ -326,7 +329,8 @@ CHILD = """
 import sys
 from pathlib import Path
 sys.path.insert(0, {root!r})
-from ultrasam.downloads import KnownWeights, fetch_weights
+from ultrasam.downloads.known_weights import KnownWeights
+from ultrasam.downloads.weights import fetch_weights
 entry = KnownWeights(name='tiny', file='tiny.pth', urls=(), page='https://weights.invalid/', size_mb=2,
                      licence='CC0-1.0', citation='none', purpose='tests', sha256_prefix={prefix!r})
 fetch_weights(entry, Path({out!r}), mirror={mirror!r}, show_progress=False)

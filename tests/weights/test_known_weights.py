@@ -12,10 +12,10 @@ from types import ModuleType
 
 import pytest
 
+from tests.downloads.server import Behaviour, FileServer
 from tests.packaging.test_project_files import ROOT
 from tests.weights.conftest import BODY, SHA256
-from tests.weights.server import Behaviour, WeightsServer
-from ultrasam.downloads import KnownWeights, list_weights, select_weights
+from ultrasam.downloads.known_weights import KnownWeights, list_weights, select_weights
 from ultrasam.errors import ConfigError
 
 NAMES = {
@@ -122,7 +122,7 @@ def test_wrong_use_is_code_2(arguments: list[str]):
     assert 'error:' in result.stderr
 
 
-def test_exit_codes_of_fetching(server: WeightsServer, out: Path):
+def test_exit_codes_of_fetching(server: FileServer, out: Path):
     server.files = {'UltraSam.pth': BODY, 'medsam_vit_b.pth': BODY}
     good = command('medsam_vit_b', '--out', out, '--mirror', server.url)
     assert (good.returncode, good.stderr) == (0, '')
@@ -143,7 +143,7 @@ def test_exit_codes_of_fetching(server: WeightsServer, out: Path):
     assert len(server.requests) == 5, 'none for the file that was there'
 
 
-def test_all_reports_each_one(server: WeightsServer, out: Path):
+def test_all_reports_each_one(server: FileServer, out: Path):
     server.files, server.script = {}, [Behaviour()]
     result = command('--all', '--out', out, '--mirror', server.url)
     assert result.returncode == 3

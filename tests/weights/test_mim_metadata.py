@@ -10,9 +10,9 @@ from types import ModuleType
 import pytest
 import yaml
 
+from tests.downloads.server import FileServer
 from tests.packaging.test_project_files import ROOT
 from tests.weights.conftest import BODY
-from tests.weights.server import WeightsServer
 
 FULL = {f'UltraSAM_{prompt}_{kind}' for prompt in ('box', 'point') for kind in ('refine', 'no_refine')}
 INDEX = 'model-index.yml'
@@ -39,7 +39,7 @@ def test_addresses_are_those_of_the_table(table: ModuleType):
 
 
 @pytest.fixture
-def package(tmp_path: Path, server: WeightsServer, monkeypatch: pytest.MonkeyPatch) -> Path:
+def package(tmp_path: Path, server: FileServer, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of what OpenMIM reads, with the address of a server here."""
     pytest.importorskip('mim', reason='onedl-mim is not installed')
     # The package binds the functions of the same names, so the modules are asked for by path.

@@ -1,41 +1,11 @@
-"""What the commands that convert data sets say of sets of classified images: terms, licences, a list of them."""
+"""What the commands that convert data sets say of sets of classified images: licences, a list of them."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
-from typing import TextIO
 
-from ultrasam.corpus.classification.spec import ClassificationSpec, check_terms
+from ultrasam.corpus.classification.spec import ClassificationSpec
 from ultrasam.corpus.spec import DatasetSpec
-
-_ANSWER = 'accept'
-
-
-def accept_terms(spec: DatasetSpec, *, accepted: bool, answers: TextIO | None = None) -> bool:
-    """Show the terms of a data set, if it has some, and see that they are accepted.
-
-    Args:
-        spec: the description.
-        accepted: whether ``--accept-terms`` was given.
-        answers: where the answer of a user comes from; None: the standard input, if it is a terminal.
-
-    Returns:
-        Whether terms were accepted; false where there are none.
-
-    Raises:
-        TermsError: they were not.
-    """
-    if not isinstance(spec, ClassificationSpec) or not spec.terms:
-        return False
-    sys.stdout.write(f'{spec.title}\n  {spec.terms}\n  {spec.terms_link}\n')
-    answers = answers or (sys.stdin if sys.stdin is not None and sys.stdin.isatty() else None)
-    if not accepted and answers is not None:
-        sys.stdout.write(f"Type '{_ANSWER}' if you accept these terms and may use the data: ")
-        sys.stdout.flush()
-        accepted = answers.readline().strip().lower() == _ANSWER
-    check_terms(spec, accepted=accepted)
-    return True
 
 
 def licence_line(spec: DatasetSpec) -> str:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import argparse
-import os
-import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, NoReturn
 
-from ultrasam.cli.class_sets import accept_terms, licence_line, listing
-from ultrasam.corpus.errors import EXIT_OK, EXIT_USAGE, exit_code_of
+from ultrasam.cli.class_sets import licence_line, listing
+from ultrasam.cli.corpus import guarded
+from ultrasam.cli.terms import accept_terms, must_accept
+from ultrasam.corpus.errors import EXIT_OK, exit_code_of
+from ultrasam.corpus.library import find_description
 from ultrasam.corpus.loading import list_descriptions, load_spec
 from ultrasam.corpus.sources import find_source, holds
 from ultrasam.corpus.spec import CRUMB_PX, DatasetSpec
@@ -21,11 +21,9 @@ from ultrasam.errors import ConfigError, InputError, UltraSamError
 if TYPE_CHECKING:
     from ultrasam.corpus.engine import Report
 
-_INTERRUPTED = 130
-_TERMINATED = 143
 _PREVIEW = 'preview.png'
 _SHOWN = 8
-_CODES = """
+CODES = """
 exit codes: 0 converted, 2 wrong use, 3 faults in the data (good files are kept, run again to resume),
 4 an archive or a published data set that is damaged or unsafe, 5 disk, permission or missing program,
 130 and 143 stopped by a signal (run again to resume)
@@ -50,7 +48,7 @@ def run_description(file: str, arguments: Sequence[str] | None = None) -> NoRetu
         'out', type=Path, metavar='OUT', help=f'folder of all data sets; {spec.name}/ is made in it'
     )
     args = parser.parse_args(arguments)
-    sys.exit(_guarded(lambda: _convert(path, args.source, args)))
+    sys.exit(guarded(lambda: _convert(path, args.source, args)))
 
 
 def run_all(
@@ -65,9 +63,9 @@ def run_all(
     """
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     if arguments[:1] == ['list']:
-        return _guarded(lambda: _list(folder, classification))
+        return guarded(lambda: list_datasets(folder, classification))
     if arguments[:1] == ['readme']:
-        return _guarded(lambda: _readme(folder, classification, arguments[1:]))
+        return guarded(lambda: _readme(folder, classification, arguments[1:]))
     examples = (
         '  python datasets/convert.py list\n'
         '  python datasets/convert.py readme > datasets/README.md\n'
@@ -77,7 +75,28 @@ def run_all(
         '  python datasets/convert.py pocus downloads data\n'
     )
     parser = _parser('Convert one data set, or all of the corpus whose files are there.', examples)
-    parser.add_argument('name', metavar='NAME', help="short name, as 'list' shows it, or 'all' of the corpus")
+    add_names(parser)
+    args = parser.parse_args(arguments)
+    return guarded(lambda: convert_named(folder, classification, args))
+
+
+def _parser(description: str, examples: str) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        description=description,
+        epilog=f'examples:\n{examples}{CODES}',
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add_options(parser)
+    return parser
+
+
+def add_names(parser: argparse.ArgumentParser) -> None:
+    """Add what is converted, from where, to where."""
+    parser.add_argument(
+        'name',
+        metavar='NAME',
+        help="short name, as 'list' shows it; 'all' of the corpus; or a description, NAME.py",
+    )
     parser.add_argument(
         'source',
         type=Path,
@@ -85,16 +104,10 @@ def run_all(
         help='folder with a folder or archive of each, under its short name or as its site calls it',
     )
     parser.add_argument('out', type=Path, metavar='OUT_ROOT', help='folder of all data sets')
-    args = parser.parse_args(arguments)
-    return _guarded(lambda: _convert_named(folder, classification, args))
 
 
-def _parser(description: str, examples: str) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        description=description,
-        epilog=f'examples:\n{examples}{_CODES}',
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add how it is converted."""
     parser.add_argument('--jobs', type=int, default=1, help='number of processes (default: 1)')
     parser.add_argument('--published', action='store_true', help="choices of the published model's data")
     parser.add_argument(
@@ -127,35 +140,10 @@ def _parser(description: str, examples: str) -> argparse.ArgumentParser:
     parser.add_argument(
         '--preview', type=int, nargs='?', const=24, help='write a contact sheet of so many images'
     )
-    return parser
 
 
-def _guarded(work: Callable[[], int]) -> int:
-    """Run a command; errors of ours become a message and an exit code."""
-    previous = signal.signal(signal.SIGTERM, _terminate)
-    try:
-        return work()
-    except UltraSamError as error:
-        sys.stderr.write(f'{error}\n')
-        return exit_code_of(error)
-    except BrokenPipeError:  # the reader of a list, such as `head`, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    except KeyboardInterrupt:
-        sys.stderr.write('stopped; run again to resume\n')
-        return _INTERRUPTED
-    except SystemExit as leaving:
-        sys.stderr.write('stopped; run again to resume\n')
-        return leaving.code if isinstance(leaving.code, int) else EXIT_USAGE
-    finally:
-        signal.signal(signal.SIGTERM, previous)
-
-
-def _terminate(number: int, frame: FrameType | None) -> NoReturn:
-    raise SystemExit(_TERMINATED)
-
-
-def _list(folder: Path, classification: Path | None) -> int:
+def list_datasets(folder: Path, classification: Path | None) -> int:
+    """Print the datasets that are described."""
     specs = _specs(folder)
     sys.stdout.write(f'{listing(specs)}{len(specs)} data sets\n')
     if classification is not None:
@@ -182,15 +170,19 @@ def _readme(folder: Path, classification: Path | None, which: Sequence[str]) -> 
     return EXIT_OK
 
 
-def _convert_named(folder: Path, classification: Path | None, args: argparse.Namespace) -> int:
+def convert_named(folder: Path, classification: Path | None, args: argparse.Namespace) -> int:
+    """Convert the dataset of a name, or all whose files are there.
+
+    Args:
+        folder: Folder of the descriptions of the corpus.
+        classification: Folder of the descriptions of sets of classified images.
+        args: Arguments as they were typed.
+    """
     descriptions = list_descriptions(folder)
     if args.name != 'all':
         known = descriptions | ({} if classification is None else list_descriptions(classification))
-        if args.name not in known:
-            raise ConfigError(f'no data set {args.name!r}; there are {", ".join(known)}')
-        return _convert(
-            known[args.name], _source_of(args.name, load_spec(known[args.name]), args.source), args
-        )
+        path = find_description(args.name, known)
+        return _convert(path, source_of(path.stem, load_spec(path), args.source), args)
     if args.leave_out:
         raise ConfigError("--leave-out names files of one data set: give its short name instead of 'all'")
     if not args.source.is_dir():
@@ -224,8 +216,17 @@ def _convert_named(folder: Path, classification: Path | None, args: argparse.Nam
     return max(codes)
 
 
-def _source_of(name: str, spec: DatasetSpec, root: Path) -> Sequence[Path]:
-    """Where a dataset lies: in a folder of many, or the folder or archive itself."""
+def source_of(name: str, spec: DatasetSpec, root: Path) -> Sequence[Path]:
+    """Return where a dataset lies: in a folder of many, or the folder or archive itself.
+
+    Args:
+        name: Short name.
+        spec: The description.
+        root: Folder of many, or the folder or archive of this one.
+
+    Raises:
+        InputError: The folder holds nothing of this dataset.
+    """
     found = find_source(root, name, spec)
     if found or not root.is_dir() or holds(root, spec):
         return found or (root,)
@@ -266,7 +267,8 @@ def _convert(path: Path, source: Path | Sequence[Path], args: argparse.Namespace
         sys.stdout.write(f'{name}: verified, {sum(counts["images"].values()):,} images\n')
         _preview(args.out / name, args.preview)
         return EXIT_OK
-    accepted = accept_terms(spec, accepted=args.accept_terms)
+    if must_accept(spec):
+        accept_terms(spec, accepted=args.accept_terms)
     with tqdm(desc=name, unit='item', disable=None) as bar:
 
         def progress(done: int, total: int) -> None:
@@ -278,7 +280,7 @@ def _convert(path: Path, source: Path | Sequence[Path], args: argparse.Namespace
             published=args.published,
             keep_crumbs=args.keep_crumbs,
             overwrite=args.overwrite,
-            accept_terms=accepted,
+            accept_terms=must_accept(spec),
             accept_counts=args.accept_counts,
             skip_unusable=args.skip_unusable,
             leave_out=tuple(args.leave_out),
@@ -323,6 +325,3 @@ def _preview(folder: Path, count: int | None) -> None:
         target = folder.parent / f'{folder.name}.{_PREVIEW}'
         write_sheet(DatasetFolder(folder.name, folder), target, count=count)
         sys.stdout.write(f'  preview: {target}\n')
-
-
-__all__ = ['run_all', 'run_description']

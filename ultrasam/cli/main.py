@@ -11,7 +11,7 @@ from ultrasam.cli.exit_codes import EXIT_CODES, INTERRUPTED, REFUSED, WRONG_USE
 from ultrasam.errors import ConfigError, InputError, PromptError, UltraSamError
 from ultrasam.version import __version__
 
-COMMANDS = ('predict', 'info', 'weights', 'browse')
+COMMANDS = ('predict', 'info', 'weights', 'browse', 'data')
 """Modules of this package, each with an ``add_parser``; only the one that is asked for is imported."""
 
 

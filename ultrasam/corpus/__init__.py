@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ultrasam.corpus.classification.spec import ClassificationSpec, ClassLists, Derived, DrawnParts
+from ultrasam.corpus.release import Download, Verified
 from ultrasam.corpus.spec import Category, DatasetSpec, Expected, Instances, Rows, Split, Table
 from ultrasam.corpus.words import (
     Colours,
@@ -37,6 +38,7 @@ __all__ = [
     'Colours',
     'DatasetSpec',
     'Derived',
+    'Download',
     'DrawnParts',
     'Expected',
     'Files',
@@ -56,6 +58,7 @@ __all__ = [
     'Threshold',
     'TracedRows',
     'Values',
+    'Verified',
     'ViaRegions',
     'VideoFiles',
     'VolumeFiles',

@@ -35,6 +35,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ultrasam.corpus.definition import check_definition
 from ultrasam.corpus.patterns import fill
+from ultrasam.corpus.release import Download, Verified
 from ultrasam.corpus.words import AnnotationFiles, Files, FrameFiles
 from ultrasam.errors import ConfigError, InputError
 
@@ -205,6 +206,8 @@ class DatasetSpec:
         organs: that the images show, each by the one name that all descriptions have for it.
         application: what the structures are outlined for, or what the images are of, in a few words.
         patients_of: name of the data set whose patients these are, where both are one release.
+        public_test: Published comparisons test with it, so that a training set without public tests leaves it out.
+        held_out: Models are tested on it that were trained without its organ.
         categories: classes of structure, in the order of their ids.
         frames: where the images are.
         annotations: where the masks are; all of them count.
@@ -238,6 +241,8 @@ class DatasetSpec:
         spans: With ``read``, the parts of a file, each an item of its own: first frame (or record) and last + 1.
         adjust: changes a frame after it was read, before it is turned and split into instances.
         notes: what a user should know about the release.
+        downloads: where the files of the release are; empty if no public source says.
+        verified: the release that this description was run on; None if it never was run on one.
     """
 
     name: str
@@ -251,6 +256,8 @@ class DatasetSpec:
     organs: tuple[str, ...] = ()
     application: str = ''
     patients_of: str = ''
+    public_test: bool = False
+    held_out: bool = False
     annotations: tuple[AnnotationFiles, ...] = ()
     archives: tuple[str, ...] = ()
     tables: tuple[Table, ...] = ()
@@ -278,6 +285,8 @@ class DatasetSpec:
     spans: Callable[[SourceFile], Sequence[tuple[int, int]]] | None = None
     adjust: Callable[[RawFrame, Item], RawFrame] | None = None
     notes: tuple[str, ...] = ()
+    downloads: tuple[Download, ...] = ()
+    verified: Verified | None = None
 
     def __post_init__(self) -> None:
         """See that the description can work."""

@@ -1,16 +1,5 @@
-"""Fetching files from the web: resumed, verified, published only when whole. Loads no deep-learning library."""
+"""Fetching files from the web: resumed, verified, published only when whole. Loads no deep-learning library.
 
-from ultrasam.downloads.fetch import Fetched, fetch_weights
-from ultrasam.downloads.integrity import DownloadError, ExpectedFile, IntegrityError
-from ultrasam.downloads.known_weights import KnownWeights, list_weights, select_weights
-
-__all__ = [
-    'DownloadError',
-    'ExpectedFile',
-    'Fetched',
-    'IntegrityError',
-    'KnownWeights',
-    'fetch_weights',
-    'list_weights',
-    'select_weights',
-]
+``download`` says where a file of a dataset is, ``known_weights`` the same for weights, ``fetch`` has one file in its
+place, ``release`` all files of a dataset. Descriptions of datasets import this package, so it loads nothing by itself.
+"""

@@ -1,22 +1,27 @@
-"""From an entry of known weights to a verified file."""
+"""A file from its addresses to its place: fetched where it is missing, verified where it lies."""
 
 from __future__ import annotations
 
+import zipfile
+import zlib
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
 from ultrasam.downloads.integrity import (
     DownloadError,
+    ExpectedFile,
     IntegrityError,
     manifest_path,
     read_manifest,
     write_manifest,
 )
-from ultrasam.downloads.known_weights import TORCHVISION, KnownWeights
 from ultrasam.downloads.partial import PartialFile
-from ultrasam.downloads.transfer import Patience, receive
+from ultrasam.downloads.transfer import PATIENCE, Patience, receive
 from ultrasam.errors import ConfigError
+
+_CHUNK_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,10 +29,10 @@ class Fetched:
     """A file that is there and verified.
 
     Args:
-        path: the file.
-        sha256: its digest.
-        source: the address it came from; empty if it was there already.
-        checked_by: what it was compared with, in words.
+        path: The file.
+        sha256: Its digest.
+        source: Address it came from; empty if it was there already.
+        checked_by: What it was compared with, in words.
     """
 
     path: Path
@@ -36,145 +41,151 @@ class Fetched:
     checked_by: str
 
 
-def fetch_weights(
-    entry: KnownWeights,
-    out_dir: Path,
+def fetch_file(
+    target: Path,
+    addresses: Callable[[], Sequence[str]],
+    expected: ExpectedFile,
     *,
-    mirror: str | None = None,
+    trusted: str = '',
     overwrite: bool = False,
-    patience: Patience | None = None,
+    patience: Patience = PATIENCE,
     show_progress: bool = True,
 ) -> Fetched:
-    """Have a file of weights in a folder: verified where it lies, fetched where it is missing.
+    """Have a file in its place: verified where it lies, fetched where it is missing.
 
-    Where no full SHA-256 is known, that of the first fetch is recorded beside the file and holds from then on.
+    Where no SHA-256 is known, that of the first fetch is recorded beside the file and holds from then on.
 
     Args:
-        entry: what to fetch.
-        out_dir: folder, made if missing.
-        mirror: address of a folder that is asked instead of the publisher.
-        overwrite: fetch anew even if the file is there.
-        patience: how long to try.
-        show_progress: draw a bar where the output is a terminal.
+        target: Where the file goes; its folder is made if missing.
+        addresses: Gives the addresses in the order in which they are asked; called only if something is fetched.
+        expected: What the file is compared with.
+        trusted: Who states the SHA-256, in words.
+        overwrite: Fetch anew even if the file is there.
+        patience: How long to try.
+        show_progress: Draw a bar where the output is a terminal.
 
     Raises:
-        IntegrityError: the bytes are not the ones that were meant; a fetched file is removed, one that was there
+        IntegrityError: The bytes are not the ones that were meant; a fetched file is removed, one that was there
             stays.
-        DownloadError: it cannot be fetched; what arrived is kept as ``FILE.part``.
-        OutputError: the folder cannot be written, or the disk is too full.
+        DownloadError: It cannot be fetched; what arrived is kept as ``FILE.part``.
+        OutputError: The folder cannot be written, or the disk is too full.
     """
-    target = out_dir / entry.file
     if target.exists() and not overwrite:
-        return _verify_present(entry, target)
+        return _verify_present(target, expected, trusted)
     part = PartialFile(target)
-    urls = _addresses(entry, mirror, out_dir)
+    urls = addresses()
     with part.claimed():
         if target.exists() and not overwrite:
-            return _verify_present(entry, target)
-        failures: list[str] = []
+            return _verify_present(target, expected, trusted)
+        failures: list[DownloadError] = []
         for url in urls:
             try:
-                sha256 = _fetch_from(url, entry, part, patience or Patience(), show_progress)
-            except IntegrityError:
-                raise
+                sha256 = _fetch_from(url, expected, part, trusted, patience, show_progress)
             except DownloadError as error:
-                failures.append(str(error))
+                failures.append(error)
                 continue
             manifest_path(target).unlink(missing_ok=True)
             part.publish()
-            if entry.sha256 is None:
+            if expected.sha256 is None:
                 write_manifest(target, sha256)
-            return Fetched(path=target, sha256=sha256, source=url, checked_by=_checked_now(entry))
-    raise DownloadError('\n'.join(failures))
+            return Fetched(
+                path=target, sha256=sha256, source=url, checked_by=_checked_now(target, expected, trusted)
+            )
+    kind = IntegrityError if any(isinstance(error, IntegrityError) for error in failures) else DownloadError
+    raise kind('\n'.join(map(str, failures)) or f'{target.name}: no address is known')
+
+
+def mirror_address(mirror: str, *names: str) -> str:
+    """Return the address of a file in a folder on a web server.
+
+    Raises:
+        ConfigError: The mirror is no web address.
+    """
+    if urlsplit(mirror).scheme not in ('http', 'https') or not urlsplit(mirror).netloc:
+        raise ConfigError(f'mirror {mirror!r}: not an http or https address')
+    return '/'.join([mirror.rstrip('/'), *map(quote, names)])
 
 
 def _fetch_from(
-    url: str, entry: KnownWeights, part: PartialFile, patience: Patience, show_progress: bool
+    url: str, expected: ExpectedFile, part: PartialFile, trusted: str, patience: Patience, show_progress: bool
 ) -> str:
     """Fetch from one address and compare. Returns the SHA-256; bytes that are wrong are dropped."""
-    expected = entry.expected
     while True:
         had_bytes, part.restarted = part.length > 0, False
         receive(
             url,
             part,
             size=expected.size,
-            verifiable=bool(expected.known_by),
+            verifiable=expected.has_digest or _proves_itself(part.target),
             patience=patience,
             show_progress=show_progress,
         )
         try:
+            if not expected.has_digest and _proves_itself(part.target):
+                _check_zip(part.path)
             return expected.check(part.path)
         except IntegrityError as error:
             spoilt_by_old_bytes = had_bytes and not part.restarted
             part.forget()
             if spoilt_by_old_bytes:
                 continue  # they may be of another version: once more, all from one hand
-            hint = f' ({entry.sha256_source})' if entry.sha256 else ''
-            raise IntegrityError(
-                f'{url}: {str(error).replace(part.path.name, entry.file, 1)}{hint}. Removed. '
-                'If you know the right digest from a source you trust, give it with --sha256'
-            ) from error
+            hint = f' ({trusted})' if trusted else ''
+            message = str(error).replace(part.path.name, part.target.name, 1)
+            raise IntegrityError(f'{url}: {message}{hint}. Removed') from error
 
 
-def _verify_present(entry: KnownWeights, target: Path) -> Fetched:
+def _proves_itself(target: Path) -> bool:
+    """Whether a file of this name carries checksums of its own, which are read where no digest is known."""
+    return target.suffix.lower() == '.zip'
+
+
+def _check_zip(path: Path) -> None:
+    """See that a zip archive is one, whole, with every member as it was packed.
+
+    Raises:
+        IntegrityError: It is not.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            for member in archive.infolist():
+                if member.flag_bits & 1:
+                    continue  # encrypted: its checksum is that of what a password gives
+                with archive.open(member) as file:
+                    while file.read(_CHUNK_BYTES):
+                        pass
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, OSError, RuntimeError) as error:
+        raise IntegrityError(f'{path.name}: no zip archive, or a damaged one ({error})') from error
+
+
+def _verify_present(target: Path, expected: ExpectedFile, trusted: str) -> Fetched:
     """Compare a file that is there with what is known, or else with what was recorded."""
     try:
-        sha256 = entry.expected.check(target)
+        sha256 = expected.check(target)
     except IntegrityError as error:
         raise IntegrityError(
             f'{target}: {error}. It was left as it is; --overwrite fetches it anew'
         ) from error
-    if entry.sha256 is not None:
-        return Fetched(path=target, sha256=sha256, source='', checked_by=entry.checked_by)
-    recorded = read_manifest(target)
-    if recorded is None:
-        write_manifest(target, sha256)
-        return Fetched(path=target, sha256=sha256, source='', checked_by=_checked_now(entry))
-    if recorded != sha256:
-        raise IntegrityError(
-            f'{target}: sha256 is {sha256}, but {manifest_path(target).name} records {recorded}. '
-            'It was left as it is; --overwrite fetches it anew'
-        )
-    return Fetched(path=target, sha256=sha256, source='', checked_by='sha256 recorded when it was first seen')
+    checked_by = _checked_now(target, expected, trusted)
+    if expected.sha256 is None:
+        recorded = read_manifest(target)
+        if recorded is None:
+            write_manifest(target, sha256)
+        elif recorded != sha256:
+            raise IntegrityError(
+                f'{target}: sha256 is {sha256}, but {manifest_path(target).name} records {recorded}. '
+                'It was left as it is; --overwrite fetches it anew'
+            )
+        else:
+            checked_by = 'sha256 recorded when it was first seen'
+    return Fetched(path=target, sha256=sha256, source='', checked_by=checked_by)
 
 
-def _checked_now(entry: KnownWeights) -> str:
+def _checked_now(target: Path, expected: ExpectedFile, trusted: str) -> str:
     """What the first look at a file compared it with."""
-    if entry.sha256 is not None:
-        return entry.checked_by
-    known_by = entry.expected.known_by
-    return f'{known_by or "nothing: no digest is published"}; its sha256 is recorded from now on'
-
-
-def _addresses(entry: KnownWeights, mirror: str | None, out_dir: Path) -> list[str]:
-    """Where to ask, in order: the mirror alone if there is one.
-
-    Raises:
-        ConfigError: the mirror is no web address.
-        DownloadError: only a person can fetch it.
-    """
-    if mirror:
-        if urlsplit(mirror).scheme not in ('http', 'https') or not urlsplit(mirror).netloc:
-            raise ConfigError(f'mirror {mirror!r}: not an http or https address')
-        return [f'{mirror.rstrip("/")}/{quote(entry.file)}']
-    if not entry.urls:
-        raise DownloadError(
-            f'{entry.name}: no address gives this file without a click. Download it from {entry.page}, '
-            f'save it as {out_dir / entry.file}, and run again to check it'
-        )
-    return [_resolve(url) for url in entry.urls]
-
-
-def _resolve(url: str) -> str:
-    """The web address behind an entry of torchvision's table."""
-    if urlsplit(url).scheme != TORCHVISION:
-        return url
-    try:
-        from torchvision.models import get_weight
-
-        return str(get_weight(urlsplit(url).netloc).url)
-    except (ImportError, ValueError) as error:
-        raise DownloadError(
-            f'{url}: torchvision, which knows the address, is missing or too old ({error})'
-        ) from error
+    if expected.sha256 is not None:
+        return f'sha256 ({trusted})' if trusted else 'sha256'
+    known_by = [expected.known_by] if expected.known_by else []
+    if not expected.has_digest and _proves_itself(target):
+        known_by.append('checksums inside the archive')
+    words = ' and '.join(known_by) or 'nothing: no digest is published'
+    return f'{words}; its sha256 is recorded from now on'

@@ -62,8 +62,14 @@ class ExpectedFile:
         if self.sha256_prefix:
             return f'first {len(self.sha256_prefix)} digits of the sha256'
         if self.md5_prefix:
-            return f'first {len(self.md5_prefix)} digits of the md5'
+            whole = len(self.md5_prefix) == 32
+            return 'md5' if whole else f'first {len(self.md5_prefix)} digits of the md5'
         return 'size' if self.size else ''
+
+    @property
+    def has_digest(self) -> bool:
+        """Whether a digest, or the beginning of one, is compared."""
+        return bool(self.sha256 or self.sha256_prefix or self.md5_prefix)
 
     def check(self, path: Path) -> str:
         """Compare a file with what is known.

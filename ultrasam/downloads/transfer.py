@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import json
 import re
 import ssl
 import time
@@ -30,6 +31,7 @@ from ultrasam.downloads.partial import Origin, PartialFile
 _CHUNK_BYTES = 1 << 18
 _PASSING_STATUSES = (408, 425, 429, 500, 502, 503, 504)
 _LONGEST_WAIT_S = 60.0
+_MOST_JSON_BYTES = 16 << 20
 
 
 class _InterruptedError(Exception):
@@ -53,6 +55,10 @@ class Patience:
     attempts: int = 5
     first_wait_s: float = 1.0
     timeout_s: float = 30.0
+
+
+PATIENCE = Patience()
+"""What a user who waits at the terminal has."""
 
 
 def receive(
@@ -86,15 +92,62 @@ def receive(
         except _InterruptedError as error:
             failures = 1 if part.length > farthest else failures + 1
             farthest = max(farthest, part.length)
-            if failures >= patience.attempts:
-                kept = (
-                    f'{part.length:,} bytes are kept: run again to go on' if part.length else 'Nothing came'
-                )
-                raise DownloadError(
-                    f'{url}: {error}; gave up after {failures} tries in a row without progress. {kept}'
-                ) from error
-            wait_s = max(error.wait_s, patience.first_wait_s * 2 ** (failures - 1))
-            time.sleep(min(wait_s, _LONGEST_WAIT_S))
+            kept = f'{part.length:,} bytes are kept: run again to go on' if part.length else 'Nothing came'
+            _wait_or_give_up(url, error, failures, patience, kept)
+
+
+def read_json(url: str, patience: Patience) -> Any:
+    """Ask a web server for a small JSON document.
+
+    Args:
+        url: http or https address.
+        patience: How long to try.
+
+    Raises:
+        DownloadError: No answer, a refusal, or an answer that is no JSON.
+    """
+    failures = 0
+    while True:
+        try:
+            return _ask(url, patience.timeout_s)
+        except _InterruptedError as error:
+            failures += 1
+            _wait_or_give_up(url, error, failures, patience, 'Nothing came')
+
+
+def _ask(url: str, timeout_s: float) -> Any:
+    """One question and its answer."""
+    try:
+        with _opener().open(_plain_request(url), timeout=timeout_s) as response:
+            length = response.headers.get('Content-Length', '')
+            text = b''
+            while len(text) <= _MOST_JSON_BYTES and (chunk := _read(response, timeout_s)):
+                text += chunk
+    except HTTPError as error:
+        with error:
+            raise _refusal(url, error) from error
+    except (URLError, OSError, http.client.HTTPException) as error:
+        raise _no_answer(url, error) from error
+    if length.isdecimal() and len(text) < int(length):
+        raise _InterruptedError(f'the connection ended after {len(text):,} of {int(length):,} bytes')
+    try:
+        if len(text) > _MOST_JSON_BYTES:
+            raise ValueError(f'it has more than {_MOST_JSON_BYTES:,} bytes')
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise DownloadError(f'{url}: the answer is no JSON document ({error})') from error
+
+
+def _wait_or_give_up(
+    url: str, error: _InterruptedError, failures: int, patience: Patience, kept: str
+) -> None:
+    """Wait before the next try; raise DownloadError after the last."""
+    if failures >= patience.attempts:
+        raise DownloadError(
+            f'{url}: {error}; gave up after {failures} tries in a row without progress. {kept}'
+        ) from error
+    wait_s = max(error.wait_s, patience.first_wait_s * 2 ** (failures - 1))
+    time.sleep(min(wait_s, _LONGEST_WAIT_S))
 
 
 def _attempt(
@@ -109,7 +162,9 @@ def _attempt(
         response = _opener().open(request, timeout=timeout_s)
     except HTTPError as error:
         with error:
-            raise _refusal(url, error, part) from error
+            if error.code == 416:
+                part.forget()
+            raise _refusal(url, error) from error
     except (URLError, OSError, http.client.HTTPException) as error:
         raise _no_answer(url, error) from error
     with response:
@@ -119,9 +174,7 @@ def _attempt(
 
 def _request(url: str, part: PartialFile, verifiable: bool) -> Request:
     """Ask for the rest if bytes of this very file are there, else for all of it."""
-    if urlsplit(url).scheme not in ('http', 'https'):
-        raise DownloadError(f'{url}: only http and https addresses are fetched')
-    request = Request(url, headers={'Accept-Encoding': 'identity', 'User-Agent': 'ultrasam'})  # noqa: S310 (checked above)
+    request = _plain_request(url)
     origin = part.origin()
     if not part.length or origin is None or origin.url != url or not (origin.validator or verifiable):
         return request
@@ -129,6 +182,13 @@ def _request(url: str, part: PartialFile, verifiable: bool) -> Request:
     if origin.validator:
         request.add_header('If-Range', origin.validator)
     return request
+
+
+def _plain_request(url: str) -> Request:
+    """Ask for a whole document, as it is."""
+    if urlsplit(url).scheme not in ('http', 'https'):
+        raise DownloadError(f'{url}: only http and https addresses are fetched')
+    return Request(url, headers={'Accept-Encoding': 'identity', 'User-Agent': 'ultrasam'})  # noqa: S310 (checked above)
 
 
 def _place(url: str, response: Any, part: PartialFile, size: int | None, verifiable: bool) -> None:
@@ -213,10 +273,9 @@ def _validator(headers: Message) -> str | None:
     return str(date) if date else None
 
 
-def _refusal(url: str, error: HTTPError, part: PartialFile) -> Exception:
+def _refusal(url: str, error: HTTPError) -> Exception:
     """What an error status means: to be tried again, or final."""
     if error.code == 416:
-        part.forget()
         return _InterruptedError('the server has no such part of the file')
     if error.code in _PASSING_STATUSES:
         asked = error.headers.get('Retry-After', '')

@@ -22,12 +22,13 @@ class Behaviour:
     weak_etag: bool = False
     content_type: str = 'application/octet-stream'
     redirect: str = ''
+    serves: str = ''  # another file than the one that was asked for
     wrong_part: bool = False
     wait_for: threading.Event | None = None  # after cut_after bytes, instead of closing
 
 
 @dataclass
-class WeightsServer:
+class FileServer:
     """Serves files; the n-th request is answered by the n-th behaviour, later ones by the last."""
 
     files: dict[str, bytes] = field(default_factory=dict)
@@ -61,7 +62,7 @@ class _QuietServer(ThreadingHTTPServer):
 
 
 class _Handler(BaseHTTPRequestHandler):
-    owner: WeightsServer
+    owner: FileServer
     protocol_version = 'HTTP/1.1'
 
     def log_message(self, *args: Any) -> None:
@@ -71,7 +72,7 @@ class _Handler(BaseHTTPRequestHandler):
         owner = self.owner
         how = owner.script[min(len(owner.requests), len(owner.script) - 1)]
         owner.requests.append((self.path, self.headers.get('Range'), self.headers.get('If-Range')))
-        body = owner.files.get(self.path.lstrip('/'))
+        body = owner.files.get(how.serves or self.path.lstrip('/'))
         self.close_connection = True
         if how.redirect:
             self._head(302, {'Location': how.redirect, 'Content-Length': '0'})

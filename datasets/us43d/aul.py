@@ -15,6 +15,7 @@ SPEC = DatasetSpec(
     ),
     organs=('liver',),
     application='liver and masses in it',
+    public_test=True,
     categories=(Category('liver', 'liver'), Category('mass', 'nodule')),
     archives=('AUL.zip', '7272660.zip', '{_class:Benign|Malignant|Normal}.zip'),
     # numbers start again in each class

@@ -29,6 +29,8 @@ SPEC = DatasetSpec(
     ),
     organs=('breast',),
     application='lesions, benign or malignant, with BI-RADS',
+    public_test=True,
+    held_out=True,
     categories=(Category('breast_nodule_benign', 'nodule'), Category('breast_nodule_malignant', 'nodule')),
     archives=('BUSBRA.zip',),
     frames=ImageFiles('Images/bus_{id}.png'),

@@ -17,6 +17,7 @@ SPEC = DatasetSpec(
     ),
     organs=('breast',),
     application='lesions, benign or malignant',
+    public_test=True,
     categories=(Category('breast_nodule', 'nodule'),),
     archives=('Dataset_BUSI*.zip',),
     frames=ImageFiles(r'{pathology:benign|malignant}/{pathology} ({n:\d+}).png'),

@@ -54,6 +54,8 @@ SPEC = DatasetSpec(
     ),
     organs=('digestive tract',),
     application='stromal tumours and leiomyomas in endoscopic ultrasound',
+    public_test=True,
+    held_out=True,
     categories=(Category('lmym', 'lmym'), Category('gist', 'gist')),
     archives=('GIST514-DB.zip', 'usd514*.zip'),
     frames=ImageFiles('usd514_jpeg_roi/images/{stem}.jpg'),

@@ -39,6 +39,8 @@ SPEC = DatasetSpec(
     ),
     organs=('ovary',),
     application='tumours of the ovary',
+    public_test=True,
+    held_out=True,
     # the last one in copies without the lists of classes alone
     categories=(*(Category(name, 'nodule') for name in CLASSES), Category('tumor', 'nodule', optional=True)),
     archives=('OTU_2d.zip', 'MMOTU_2d.zip'),

@@ -30,6 +30,7 @@ SPEC = DatasetSpec(
     ),
     organs=('thyroid',),
     application='nodules',
+    public_test=True,
     categories=(Category('thyroid_nodule', 'nodule'),),
     archives=('TN3K.zip',),
     # numbers restart in the test part

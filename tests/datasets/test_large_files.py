@@ -278,7 +278,7 @@ def test_damaged_index_is_made_again(path, builds, damage):
         {
             'cut': data[:-64],
             'flipped': data,
-            'other version': data.replace(b'index 3', b'index 0', 1),
+            'other version': data.replace(b'index 4', b'index 0', 1),
             'header': data.replace(b'"arrays"', b'"worrys"', 1),
             'empty': b'',
         }[damage]

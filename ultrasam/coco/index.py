@@ -25,7 +25,7 @@ from ultrasam.coco.record_checks import (
     reference_fault,
     with_whole_ids,
 )
-from ultrasam.coco.scanning import SECTIONS, scan_coco
+from ultrasam.coco.scanning import INFO, SECTIONS, scan_coco
 from ultrasam.errors import AnnotationError
 from ultrasam.masks.run_lengths import RunLengthBatch
 from ultrasam.masks.segmentation import segmentation_fault
@@ -50,6 +50,7 @@ class CocoIndex:
     """What a COCO file holds and where: N images, M annotations, the latter in the order of their images.
 
     Args:
+        info: What the file says of itself.
         categories: ``id`` and ``name`` of each.
         image_spans: First byte of each image in the file, and the one behind it, (N, 2), int64.
         sides_hw: Height and width of each image in pixels, (N, 2), int32.
@@ -61,6 +62,7 @@ class CocoIndex:
         name_ends: Where each ends in ``names``, (N,), int64.
     """
 
+    info: dict[str, Any]
     categories: list[dict[str, Any]]
     image_spans: np.ndarray
     sides_hw: np.ndarray
@@ -73,7 +75,11 @@ class CocoIndex:
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Return the arrays by their names."""
-        return {one.name: getattr(self, one.name) for one in fields(self) if one.name != 'categories'}
+        return {
+            one.name: getattr(self, one.name)
+            for one in fields(self)
+            if one.name not in ('info', 'categories')
+        }
 
     def file_names(self) -> list[str]:
         """Return the file name of each image."""
@@ -114,6 +120,7 @@ class _Builder:
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
         self._faults, self._annotation_faults = Faults(), Faults()
+        self._info: dict[str, Any] = {}
         self._categories: list[dict[str, Any]] = []
         self._places: dict[Any, int] = {}
         self._rows: dict[Any, int] = {}
@@ -130,6 +137,9 @@ class _Builder:
 
     def add(self, section: str, record: dict[str, Any], start: int, stop: int) -> None:
         """Take a record and its bytes in the file."""
+        if section == INFO:
+            self._info = record
+            return
         self.counts[section] += 1
         with_whole_ids(record)
         if section == 'categories':
@@ -179,6 +189,7 @@ class _Builder:
         order = np.argsort(rows, kind='stable')
         per_image = np.bincount(rows, minlength=len(self._sizes))
         return CocoIndex(
+            info=self._info,
             categories=self._categories,
             image_spans=np.array(self._image_spans, np.int64).reshape(-1, 2),
             sides_hw=np.array(self._sizes, np.int32).reshape(-1, 2),

@@ -22,7 +22,7 @@ Stamp = tuple[int, int, int, int]
 """Bytes, time of the content, time of the entry (which nobody can set back) and inode: the file is still the same."""
 
 _LOG = logging.getLogger(__name__)
-_VERSION = 'ultrasam coco index 3'
+_VERSION = 'ultrasam coco index 4'
 _ALIGNED = 64
 # A file that was written this shortly before it was read may be written again without its time showing it.
 _RACE_NS = 2_000_000_000
@@ -97,6 +97,7 @@ def _write(path: Path, source: dict[str, Any], index: CocoIndex) -> None:
     header = {
         'version': _VERSION,
         'source': source,
+        'info': index.info,
         'categories': index.categories,
         'arrays': table,
         'checksum': zlib.crc32(body),
@@ -116,4 +117,4 @@ def _open(path: Path) -> tuple[dict[str, Any], CocoIndex]:
     for name, (dtype, shape, start) in header['arrays'].items():
         size = np.dtype(dtype).itemsize * int(np.prod(shape))
         arrays[name] = body[start : start + size].view(dtype).reshape(shape)
-    return header['source'], CocoIndex(categories=header['categories'], **arrays)
+    return header['source'], CocoIndex(info=header['info'], categories=header['categories'], **arrays)

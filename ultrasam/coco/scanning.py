@@ -10,6 +10,7 @@ from typing import IO, Any
 from ultrasam.errors import AnnotationError
 
 SECTIONS = ('images', 'annotations', 'categories')
+INFO = 'info'
 # bytes read at once: enough that few records are parsed twice because they are cut by an end
 _CHUNK = 1 << 22
 # a number or a word that is cut by the end of a chunk is refused at most this far before it
@@ -31,7 +32,7 @@ def scan_coco(
 
     Yields:
         Section (``images``, ``annotations`` or ``categories``), record, and the bytes of the file that spell it: the
-        first, and the one behind the last.
+        first, and the one behind the last. What the file says of itself comes as the record of ``info``.
 
     Raises:
         AnnotationError: It is empty, not JSON, not a COCO object, or one of the sections is there twice or not a list
@@ -55,7 +56,9 @@ def _records(window: _Window, name: str) -> Iterator[tuple[str, dict[str, Any], 
     for _ in window.members('{}'):
         key = window.key()
         if key not in SECTIONS:
-            window.value()
+            value, start, stop = window.value()
+            if key == INFO and isinstance(value, dict):
+                yield INFO, value, start, stop
             continue
         if key in seen:
             raise AnnotationError(f'annotation file {name} has {key!r} twice: export it again')

@@ -18,12 +18,8 @@ from typing import Any
 from ultrasam.coco.files import publish_coco, read_coco, stream_records
 from ultrasam.corpus.layout import Corpus, DatasetFolder, Track, check_part, open_corpus, untracked
 from ultrasam.corpus.merge import merged_path
-from ultrasam.corpus.releases import release_of
 from ultrasam.corpus.subjects import subject_of
 from ultrasam.errors import AnnotationError, ConfigError, InputError
-
-PUBLIC_TESTS = ('AUL', 'BUSBRA', 'BUSI', 'GIST514-DB', 'MMOTU_2d', 'TN3K')
-"""Data sets that published comparisons test with."""
 
 _NO_LIST = 'any of its images may be tested with: it has no official test part, and no list was given'
 
@@ -53,6 +49,7 @@ class CleanPool:
 class _Tested:
     """What no image of a clean pool may be or show."""
 
+    releases: dict[str, str] = field(default_factory=dict)
     datasets: dict[str, str] = field(default_factory=dict)
     names: set[tuple[str, str]] = field(default_factory=set)
     subjects: set[tuple[str, str]] = field(default_factory=set)
@@ -64,7 +61,7 @@ class _Tested:
             return 'data set left out'
         if (dataset, image['file_name']) in self.names:
             return 'tested'
-        if (release_of(dataset), subject_of(image)) in self.subjects:
+        if (self.releases.get(dataset, dataset), subject_of(image)) in self.subjects:
             return 'subject tested'
         return 'same image as a tested one' if digest in self.digests else ''
 
@@ -126,17 +123,19 @@ def _gather(corpus: Corpus, lists: Path | None, track: Track) -> _Tested:
     tested = _Tested()
     for folder in track(corpus.datasets, 'test images'):
         digest_of = folder.image_digests()
+        facts = folder.facts()
+        tested.releases[folder.name] = facts.release
         images: list[dict[str, Any]] = []
         if folder.coco_path('test').is_file():
             images += read_coco(folder.coco_path('test'), allow_empty=True).images
         if folder.name in given:
             images += read_test_list(given[folder.name], folder)
-        if not images and folder.name in PUBLIC_TESTS:
+        if not images and facts.public_test:
             tested.datasets[folder.name] = _NO_LIST
             images = read_coco(folder.coco_path()).images
         for image in images:
             tested.names.add((folder.name, image['file_name']))
-            tested.subjects.add((release_of(folder.name), subject_of(image)))
+            tested.subjects.add((facts.release, subject_of(image)))
         tested.digests |= {digest_of[i['file_name']] for i in images if i['file_name'] in digest_of}
     return tested
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from ultrasam.coco.files import read_coco
 from ultrasam.corpus.errors import IntegrityError
+from ultrasam.corpus.facts import KEY, DatasetFacts
 from ultrasam.corpus.spec import DatasetSpec
 from ultrasam.errors import AnnotationError
 from ultrasam.masks.mask_checks import MaskChecks
@@ -88,6 +89,7 @@ def build_coco(
             'title': spec.title,
             'url': spec.homepage,
             'citation': spec.citation,
+            KEY: DatasetFacts.of_spec(spec).as_dict(),
         },
         'licenses': [{'id': 1, 'name': spec.licence or 'not stated', 'url': spec.homepage}],
         'categories': [

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
+from ultrasam.corpus.facts import DatasetFacts, described, facts_of
 from ultrasam.corpus.layout import Track, open_corpus, untracked
 from ultrasam.corpus.merge import MergeReport, merge_agnostic
-from ultrasam.corpus.releases import organs_of
 from ultrasam.corpus.small_objects import STANDARD_RULE, SmallObjects
 from ultrasam.errors import ConfigError, InputError
-
-# Data sets whose test parts are used so, each with the published name of its training file.
-HELD_OUT = ('BUSBRA', 'MMOTU_2d', 'GIST514-DB')
 
 
 def held_out_path(root: Path, dataset: str, part: str = 'train') -> Path:
@@ -19,32 +17,30 @@ def held_out_path(root: Path, dataset: str, part: str = 'train') -> Path:
     return root / f'{part}.noStructure.{dataset}.json'
 
 
-def left_out_for(dataset: str, names: tuple[str, ...]) -> dict[str, str]:
-    """Data sets that must not train a model which is tested on the organ of another.
+def left_out_for(dataset: str, known: Mapping[str, DatasetFacts]) -> dict[str, str]:
+    """Return the datasets that must not train a model which is tested on the organ of another, each with the reason.
 
     Args:
-        dataset: on whose test part the model will be tested.
-        names: of all data sets.
-
-    Returns:
-        Names with the reason. A data set of unknown organ is left out, since it may show the one in question.
+        dataset: Name of the dataset on whose test split the model will be tested.
+        known: Facts of all datasets by their names. One of unknown organ is left out, since it may show the one in
+            question.
 
     Raises:
-        ConfigError: the organ of ``dataset`` is not known.
+        ConfigError: The organ of ``dataset`` is not known.
 
     Example:
-        >>> left_out_for('MMOTU_2d', ('BUSI', 'MMOTU_3d'))
+        >>> known = {'MMOTU_3d': DatasetFacts('MMOTU_3d', ('ovary',)), 'BUSI': DatasetFacts('BUSI', ('breast',))}
+        >>> left_out_for('MMOTU_2d', known)
         {'MMOTU_3d': 'ovary'}
     """
-    wanted = set(organs_of(dataset))
+    wanted = set((known.get(dataset) or facts_of(dataset)).organs)
     if not wanted:
         raise ConfigError(f'{dataset}: its organ is not known, so nothing can be left out for it')
     reasons = {}
-    for name in names:
-        organs = set(organs_of(name))
-        if not organs:
+    for name, facts in known.items():
+        if not facts.organs:
             reasons[name] = 'organ not known'
-        elif shared := sorted(wanted & organs):
+        elif shared := sorted(wanted & set(facts.organs)):
             reasons[name] = ', '.join(shared)
     return reasons
 
@@ -73,9 +69,10 @@ def write_held_out(
     Raises:
         UltraSamError: as :func:`left_out_for` and :func:`ultrasam.corpus.merge.merge_agnostic` raise.
     """
-    names = tuple(folder.name for folder in open_corpus(root).datasets)
-    reasons = left_out_for(dataset, names)
-    info = {'held_out': dataset, 'organs': list(organs_of(dataset)), 'left_out': reasons}
+    known = {folder.name: folder.facts() for folder in open_corpus(root).datasets}
+    reasons = left_out_for(dataset, known)
+    organs = (known.get(dataset) or facts_of(dataset)).organs
+    info = {'held_out': dataset, 'organs': list(organs), 'left_out': reasons}
     target = target or held_out_path(root, dataset, part)
     return merge_agnostic(
         root, target, part, rule=rule, left_out=reasons, info=info, overwrite=overwrite, track=track
@@ -89,7 +86,7 @@ def write_every_held_out(
     overwrite: bool = False,
     track: Track = untracked,
 ) -> tuple[list[MergeReport], list[str]]:
-    """Write the training and the validation file for each data set of ``HELD_OUT`` that is here.
+    """Write the training and the validation file for each dataset that is held out and is here.
 
     Args:
         root: folder of all data sets, with their class-agnostic files.
@@ -103,9 +100,12 @@ def write_every_held_out(
     Raises:
         UltraSamError: as :func:`write_held_out` raises, but for a part that nothing would be left of.
     """
-    present = {folder.name for folder in open_corpus(root).datasets}
+    known = {folder.name: folder.facts() for folder in open_corpus(root).datasets}
+    present = {name for name, facts in known.items() if facts.held_out}
+    # the corpus has more of them than are here: their configs will look for these files in vain
+    wanted = {name for name, spec in described().items() if spec.held_out}
     reports, not_made = [], []
-    for dataset in HELD_OUT:
+    for dataset in sorted(present | wanted):
         for part in ('train', 'val'):
             name = held_out_path(root, dataset, part).name
             if dataset not in present:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ultrasam.corpus.classification.files import TABLE
+from ultrasam.corpus.facts import DatasetFacts, facts_of
 from ultrasam.corpus.manifest import MANIFEST
 from ultrasam.errors import AnnotationError, ConfigError, InputError
 
@@ -75,6 +76,10 @@ class DatasetFolder:
                 f'{path} is damaged (its files are not a table): restore it or make it again'
             )
         return dict(content)
+
+    def facts(self) -> DatasetFacts:
+        """Return what is known of the dataset, from its manifest or else from the description of its name."""
+        return facts_of(self.name, self.manifest())
 
     def image_digests(self) -> dict[str, str]:
         """SHA-256 of each image by its file name, from the manifest; empty without one."""

@@ -14,6 +14,7 @@ from typing import Any
 from ultrasam.corpus.classification.files import TABLE, check_class_files
 from ultrasam.corpus.coco import check_coco
 from ultrasam.corpus.errors import IntegrityError
+from ultrasam.corpus.facts import KEY, DatasetFacts
 from ultrasam.corpus.spec import Choices, DatasetSpec
 from ultrasam.hashing import file_sha256
 
@@ -106,6 +107,7 @@ def build_manifest(
         'as_published': choices.published,
         'crumbs_kept': choices.published or choices.keep_crumbs,
         'subject_known': spec.subject is not None,
+        KEY: DatasetFacts.of_spec(spec).as_dict(),
         'counts': counts.as_dict(),
         'sources': {'files': len(sources), 'sha256': hashlib.sha256(listing.encode()).hexdigest()},
     }

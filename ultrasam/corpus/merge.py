@@ -9,6 +9,7 @@ from typing import Any
 
 from ultrasam.coco.files import publish_coco, read_coco
 from ultrasam.corpus.agnostic import OBJECT
+from ultrasam.corpus.facts import KEY
 from ultrasam.corpus.layout import Corpus, DatasetFolder, Track, check_part, open_corpus, untracked
 from ultrasam.corpus.small_objects import STANDARD_RULE, SmallObjects
 from ultrasam.errors import AnnotationError, InputError
@@ -106,6 +107,7 @@ def merge_agnostic(
         'info': {
             'description': f'{part}, {len(to_merge)} data sets',
             'datasets': [folder.name for folder in to_merge],
+            KEY: {folder.name: folder.facts().as_dict() for folder in to_merge},
             'small_objects': rule.as_dict(),
             **(info or {}),
         },

@@ -206,6 +206,8 @@ class DatasetSpec:
         organs: that the images show, each by the one name that all descriptions have for it.
         application: what the structures are outlined for, or what the images are of, in a few words.
         patients_of: name of the data set whose patients these are, where both are one release.
+        public_test: Published comparisons test with it, so that a training set without public tests leaves it out.
+        held_out: Models are tested on it that were trained without its organ.
         categories: classes of structure, in the order of their ids.
         frames: where the images are.
         annotations: where the masks are; all of them count.
@@ -254,6 +256,8 @@ class DatasetSpec:
     organs: tuple[str, ...] = ()
     application: str = ''
     patients_of: str = ''
+    public_test: bool = False
+    held_out: bool = False
     annotations: tuple[AnnotationFiles, ...] = ()
     archives: tuple[str, ...] = ()
     tables: tuple[Table, ...] = ()

@@ -12,8 +12,8 @@ from statistics import median
 from typing import Any
 
 from ultrasam.coco.files import CocoContent, read_coco
+from ultrasam.corpus.facts import facts_of
 from ultrasam.corpus.layout import PARTS, DatasetFolder, Track, open_corpus, untracked
-from ultrasam.corpus.releases import organs_of
 from ultrasam.corpus.subjects import subject_of
 
 # Shares of the image, ten to a factor of 100: from 1/100,000 up to all of it.
@@ -157,7 +157,7 @@ def about_dataset(folder: DatasetFolder, content: CocoContent, manifest: dict[st
     return {
         **facts,
         'licence': manifest.get('licence') or ', '.join(licences) or 'not stated',
-        'organs': list(organs_of(folder.name)),
+        'organs': list(facts_of(folder.name, manifest).organs),
         'left_out': manifest.get('counts', {}).get('left_out', {}),
     }
 

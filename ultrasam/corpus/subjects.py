@@ -10,7 +10,6 @@ from typing import Any
 from ultrasam.coco.files import CocoContent, read_coco
 from ultrasam.corpus.classification.corpus_lists import ImageClasses, read_image_classes, two_classes
 from ultrasam.corpus.layout import DatasetFolder
-from ultrasam.corpus.releases import release_of
 from ultrasam.errors import AnnotationError
 
 
@@ -51,7 +50,7 @@ class SubjectFacts:
     @property
     def release(self) -> str:
         """What the data set was published in; subjects of one release are the same people."""
-        return release_of(self.folder.name)
+        return self.folder.facts().release
 
 
 def subject_of(image: Mapping[str, Any]) -> str:

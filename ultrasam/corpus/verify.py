@@ -16,7 +16,6 @@ from ultrasam.corpus.errors import UnsafeNameError
 from ultrasam.corpus.image_files import ImageFacts, ImageFolder
 from ultrasam.corpus.layout import PARTS, Corpus, DatasetFolder, Track, open_corpus, untracked
 from ultrasam.corpus.merge import merged_path
-from ultrasam.corpus.releases import release_of
 from ultrasam.corpus.subjects import subject_of
 from ultrasam.errors import AnnotationError
 from ultrasam.masks.mask_checks import MaskChecks
@@ -228,10 +227,11 @@ class _Check:
         contents: Mapping[tuple[str, bool], CocoContent],
         images: ImageFolder,
     ) -> None:
+        release = folder.facts().release
         for part in PARTS:
             content = contents.get((part, False))
             for image in content.images if content is not None else ():
-                key = (release_of(folder.name), subject_of(image))
+                key = (release, subject_of(image))
                 self._parts_of_subject.setdefault(key, set()).add(part)
                 found: ImageFacts | None = images.facts(image['file_name'])
                 if found is not None and found.sha256:
@@ -252,11 +252,12 @@ class _Check:
         for kind, example in list_faults(folder, plain, images.names):
             self._report.add(kind, example)
         subjects = {image['file_name']: subject_of(image) for one in plain.values() for image in one.images}
+        release = folder.facts().release
         for part, names in listed_images(folder).items():
             self._report.counts['files'] += bool(names)
             for name in names:
                 if name in subjects:
-                    key = (release_of(folder.name), subjects[name])
+                    key = (release, subjects[name])
                     self._parts_of_subject.setdefault(key, set()).add(part)
 
     def leaks(self) -> None:

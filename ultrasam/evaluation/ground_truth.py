@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from ultrasam.coco.records import FileContent, open_records
+from ultrasam.corpus.facts import KEY, DatasetFacts, facts_of
 from ultrasam.corpus.layout import PARTS
-from ultrasam.corpus.releases import organs_of, release_of
 from ultrasam.errors import AnnotationError, ConfigError
 from ultrasam.masks.segmentation import decode_segmentation
 
@@ -90,6 +90,7 @@ class GroundTruth:
         self.path = path
         self._spacing_mm = spacing_mm
         self._records = open_records(FileContent(path))
+        self._known: dict[str, DatasetFacts] = {}
         self._categories = {one['id']: str(one['name']) for one in self._records.index.categories}
         self._numbers = {self._records.image(number)['id']: number for number in range(len(self._records))}
 
@@ -114,7 +115,8 @@ class GroundTruth:
         size_hw = image['height'], image['width']
         objects, left_out = self._objects(self._records.annotations(number, size_hw), size_hw)
         dataset = str(image.get('dataset') or _dataset_of(self.path))
-        subject, unit = _subject(image, dataset)
+        facts = self._facts(dataset)
+        subject, unit = _subject(image, facts.release)
         return TrueFrame(
             image_id=image_id,
             file_name=image['file_name'],
@@ -122,11 +124,20 @@ class GroundTruth:
             subject=subject,
             subject_unit=unit,
             dataset=dataset,
-            organ=str(image.get('organ') or ' + '.join(_organs(dataset)) or NOT_STATED),
+            organ=str(image.get('organ') or ' + '.join(facts.organs) or NOT_STATED),
             spacing_mm=_spacing_of(image, self.path) or self._spacing_mm,
             objects=tuple(objects),
             left_out=left_out,
         )
+
+    def _facts(self, dataset: str) -> DatasetFacts:
+        """Return the facts of a dataset, from the file: of a merged one, from those of each dataset."""
+        if dataset not in self._known:
+            stated = self._records.index.info.get(KEY)
+            of_each = stated.get(dataset) if isinstance(stated, Mapping) else None
+            notes = {KEY: of_each} if isinstance(of_each, Mapping) else self._records.index.info
+            self._known[dataset] = facts_of(dataset, notes)
+        return self._known[dataset]
 
     def _objects(
         self, annotations: Sequence[Mapping[str, Any]], size_hw: tuple[int, int]
@@ -168,27 +179,12 @@ def _dataset_of(path: Path) -> str:
     return name
 
 
-def _organs(dataset: str) -> tuple[str, ...]:
-    # an installed package may come without descriptions of data sets: then nothing is known of any
-    try:
-        return organs_of(dataset)
-    except ConfigError:
-        return ()
-
-
-def _release(dataset: str) -> str:
-    try:
-        return release_of(dataset)
-    except ConfigError:
-        return dataset
-
-
-def _subject(image: Mapping[str, Any], dataset: str) -> tuple[str, str]:
+def _subject(image: Mapping[str, Any], release: str) -> tuple[str, str]:
     """The subject, told apart from those of other releases, and what it was taken from."""
     for name, unit in _SUBJECT_FIELDS.items():
         if image.get(name) not in (None, ''):
-            return f'{_release(dataset)}/{image[name]}', unit
-    return f'{_release(dataset)}/{image["file_name"]}', 'image'
+            return f'{release}/{image[name]}', unit
+    return f'{release}/{image["file_name"]}', 'image'
 
 
 def _spacing_of(image: Mapping[str, Any], path: Path) -> tuple[float, float] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -10,10 +11,10 @@ from tests.corpus.test_sweep import DESCRIPTIONS
 from tests.corpus.tools.tiny import coco, read, square, write_dataset, write_json
 from ultrasam.corpus.agnostic import write_agnostic
 from ultrasam.corpus.build import build_corpus
-from ultrasam.corpus.held_out import HELD_OUT, left_out_for, write_held_out
+from ultrasam.corpus.facts import KEY, DatasetFacts, described, facts_of
+from ultrasam.corpus.held_out import left_out_for, write_held_out
 from ultrasam.corpus.loading import load_spec
 from ultrasam.corpus.merge import merge_agnostic, merged_path
-from ultrasam.corpus.releases import described, organs_of, release_of
 from ultrasam.corpus.small_objects import SmallObjects
 from ultrasam.corpus.splits import split_corpus
 from ultrasam.errors import AnnotationError, ConfigError, InputError, OutputError
@@ -144,20 +145,35 @@ def test_rule_must_make_sense() -> None:
         SmallObjects(min_pixels=-1)
 
 
-def test_organs_of_all_descriptions_are_known() -> None:
+def test_facts_of_all_descriptions_are_known() -> None:
     names = {load_spec(path).name for path in DESCRIPTIONS.values()}
     assert set(described()) == names
-    assert all(organs_of(name) and release_of(name) in names for name in names)
-    assert release_of('MUP') == release_of('MicroSeg') == 'MicroSeg'
-    assert (organs_of('mine'), release_of('mine')) == ((), 'mine')
-    assert set(HELD_OUT) <= names
+    assert all(facts_of(name).organs and facts_of(name).release in names for name in names)
+    assert facts_of('MUP').release == facts_of('MicroSeg').release == 'MicroSeg'
+    assert facts_of('mine') == DatasetFacts('mine')
+    assert {name for name in names if facts_of(name).held_out} == {'BUSBRA', 'MMOTU_2d', 'GIST514-DB'}
+
+
+def test_facts_are_those_that_a_file_states_whatever_its_name(tmp_path: Path) -> None:
+    stated = DatasetFacts('BUSI', ('breast',), public_test=True, held_out=True)
+    assert facts_of('mine', {KEY: stated.as_dict()}) == stated
+    for name, facts in {'mine': stated, 'CAMUS': None}.items():
+        folder = write_dataset(tmp_path, name, coco(SOME))
+        if facts is not None:
+            (folder / 'manifest.json').write_text(json.dumps({'files': {}, KEY: facts.as_dict()}))
+    report = build_corpus(tmp_path)
+    content = read(tmp_path / 'train.noStructure.mine.json')
+    assert content['info']['left_out'] == {'mine': 'breast'}
+    assert content['info'][KEY] == {'CAMUS': facts_of('CAMUS').as_dict()}
+    assert 'train.noStructure.mine.json' not in ' '.join(report.not_made)
 
 
 def test_what_is_left_out_for_breast() -> None:
-    left_out = left_out_for('BUSBRA', ('BUSI', 'BUSBRA', 'CAMUS', 'mine', 'S1'))
+    known = {name: facts_of(name) for name in ('BUSI', 'BUSBRA', 'CAMUS', 'mine', 'S1')}
+    left_out = left_out_for('BUSBRA', known)
     assert left_out == {'BUSI': 'breast', 'BUSBRA': 'breast', 'mine': 'organ not known', 'S1': 'breast'}
     with pytest.raises(ConfigError, match='not known'):
-        left_out_for('mine', ())
+        left_out_for('mine', {})
 
 
 def test_held_out_file_lists_what_it_lacks(tmp_path: Path) -> None:

@@ -9,7 +9,6 @@ from pathlib import Path
 from ultrasam.coco.files import read_coco
 from ultrasam.corpus.errors import UnsafeNameError
 from ultrasam.corpus.layout import PARTS, DatasetFolder
-from ultrasam.corpus.releases import release_of
 from ultrasam.corpus.subjects import subject_of
 
 UNSPLIT = 'unsplit'
@@ -57,7 +56,7 @@ def list_pictures(folder: DatasetFolder) -> list[Picture]:
     files = {part: folder.coco_path(part) for part in PARTS if folder.coco_path(part).is_file()}
     if not is_split:
         files = {UNSPLIT: folder.coco_path(), **files}
-    release = release_of(folder.name)
+    release = folder.facts().release
     root = os.path.realpath(folder.images)
     pictures = []
     for part, path in files.items():

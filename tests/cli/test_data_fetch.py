@@ -42,6 +42,8 @@ SPEC = DatasetSpec(
 @pytest.fixture
 def server() -> Iterator[FileServer]:
     with serving() as server:
+        for folder in ('', 'mirror/tiny/'):
+            server.files |= {f'{folder}a.zip': OTHER, f'{folder}b.zip': BODY}
         yield server
 
 

@@ -98,7 +98,7 @@ def test_files_promised_to_users_exist():
     weights = 'weights/ultrasam_nano_256.pth'
     pair = [f'weights/ultrasam_nano_256.{part}.onnx' for part in ('encoder', 'decoder_all_masks')]
     rest = ['model-index.yml', weights, f'{weights}.sha256', *pair]
-    assert promised == ['configs', 'datasets/us43d', 'tools', *rest]
+    assert promised == ['configs', 'datasets/classification', 'datasets/us43d', 'tools', *rest]
     for line in (ROOT / 'MANIFEST.in').read_text(encoding='utf-8').splitlines():
         kind, *rest = line.split()
         if kind in ('include', 'graft'):

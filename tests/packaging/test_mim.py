@@ -66,6 +66,18 @@ def test_wheel_has_nothing_but_the_package_and_its_pointers(site: Path):
     assert (site / '+ultrasam' / '.mim' / 'model-index.yml').is_file()
 
 
+def test_data_commands_work_in_a_wheel_install_from_any_folder(site: Path, tmp_path: Path):
+    code = 'import sys; from ultrasam.cli.main import main; sys.exit(main(sys.argv[1:]))'
+    told = {}
+    for place in (site, ROOT):
+        command = [sys.executable, '-c', code, 'data', 'list']
+        env = {'PYTHONPATH': str(place), 'PATH': os.environ['PATH']}
+        done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, check=True)
+        told[place] = done.stdout
+    assert 'busi' in told[site]
+    assert told[site] == told[ROOT]
+
+
 def test_pointer_is_the_same_config(site: Path):
     pointer = Config.fromfile(str(site / '+ultrasam' / '.mim' / f'{BOX_REFINE}.py'))
     assert pointer.to_dict() == Config.fromfile(str(ROOT / f'{BOX_REFINE}.py')).to_dict()

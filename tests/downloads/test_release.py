@@ -103,9 +103,17 @@ def test_the_next_address_is_asked_if_one_has_nothing_or_other_bytes(
     server: FileServer, tmp_path: Path
 ) -> None:
     urls = tuple(f'{server.url}/{name}' for name in ('gone', 'f/2', 'f/1'))
-    done = fetch(server, tmp_path, Download(file='a.zip', urls=urls, sha256=SHA256))
+    done = fetch(server, tmp_path / 'x', Download(file='a.zip', urls=urls, sha256=SHA256))
     assert done.fetched['a.zip'].source == urls[2]
     assert paths(server) == ['/gone', '/f/2', '/f/1']
+
+
+def test_the_record_is_asked_when_the_address_has_gone(server: FileServer, tmp_path: Path) -> None:
+    one = dataclasses.replace(ZENODO, urls=(f'{server.url}/gone',), sha256=SHA256)
+    assert fetch(server, tmp_path / 'x/a', one).fetched['train.zip'].source == f'{server.url}/f/1'
+    assert paths(server) == ['/gone', '/records/123', '/f/1']
+    lost = fetch(server, tmp_path / 'y/b', dataclasses.replace(one, doi='10.5281/zenodo.9'))
+    assert lost.failures['train.zip'] == f'{server.url}/gone: there is no such file (status 404)'
 
 
 def test_a_mirror_is_asked_instead(server: FileServer, tmp_path: Path) -> None:

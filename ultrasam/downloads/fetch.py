@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zipfile
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote, urlsplit
@@ -43,7 +43,7 @@ class Fetched:
 
 def fetch_file(
     target: Path,
-    addresses: Callable[[], Sequence[str]],
+    addresses: Callable[[], Iterable[str]],
     expected: ExpectedFile,
     *,
     trusted: str = '',

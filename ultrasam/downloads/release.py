@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
@@ -18,6 +18,8 @@ from ultrasam.downloads.integrity import DownloadError, IntegrityError, read_man
 from ultrasam.downloads.records import SERVICES, RecordFile, Services, list_record
 from ultrasam.downloads.transfer import PATIENCE, Patience
 from ultrasam.errors import UltraSamError
+
+_RecordOf = Callable[[str], list[RecordFile]]
 
 
 @dataclass(kw_only=True)
@@ -119,23 +121,35 @@ def _with_record(one: Download, file: RecordFile) -> Download:
 
 
 def _fetch(
-    one: Download, folder: Path, mirror: str | None, record_of: Any, options: dict[str, Any]
+    one: Download, folder: Path, mirror: str | None, record_of: _RecordOf, options: dict[str, Any]
 ) -> Fetched:
     target = folder / one.file
 
     if not options['overwrite']:
         _take_from_neighbour(one, target)
 
-    def addresses() -> list[str]:
+    def addresses() -> Iterable[str]:
         if mirror:
             return [mirror_address(mirror, one.file)]
         if one.by_hand and not one.urls:
             raise DownloadError(f'{one.by_hand} Save it as {target}, and run again to check it')
-        if one.urls or not one.doi:
-            return list(one.urls)
-        return [file.url for file in record_of(one.doi) if file.name == one.file]
+        return _in_turn(one, record_of)
 
     return fetch_file(target, addresses, one.expected, **options)
+
+
+def _in_turn(one: Download, record_of: _RecordOf) -> Iterator[str]:
+    """Addresses of a file; its record is asked last, when the others have failed."""
+    yield from one.urls
+    if not one.doi:
+        return
+    try:
+        listed = record_of(one.doi)
+    except UltraSamError:
+        if one.urls:
+            return  # what they answered says more
+        raise
+    yield from (file.url for file in listed if file.name == one.file and file.url not in one.urls)
 
 
 def _take_from_neighbour(one: Download, target: Path) -> None:

@@ -183,8 +183,10 @@ def test_a_column_that_is_missing_is_named_with_those_that_are_there(
     source = build(name, tmp_path / 'raw').source
     for path in source.rglob('*.csv'):
         header, _, rest = path.read_text(encoding='utf-8-sig').partition('\n')
-        path.write_text(re.sub(rf'(?<![^,;]){column}(?![^,;\r])', 'elsewhere', header) + '\n' + rest)
+        path.write_text(
+            re.sub(rf'(?<![^,;]){re.escape(column)}(?![^,;\r])', 'elsewhere', header) + '\n' + rest
+        )
     with pytest.raises(
-        RawFileError, match=rf"\.csv has no column '{column}' \(columns: .*elsewhere.*\)\. Is this"
+        RawFileError, match=rf"\.csv has no column '{re.escape(column)}' \(columns: .*elsewhere.*\)\. Is this"
     ):
         convert_dataset(DESCRIPTIONS[name], source, tmp_path / 'out')

@@ -60,8 +60,8 @@ def test_all_bad_files_are_named_at_once_and_mending_them_is_enough(tn: Path, tm
         'ImageSets/Main/test.txt: lists 000099, of which there is no image',
         'JPEGImages/000001.jpg: damaged, or not an image',
         "JPEGImages/000010.jpg: pathology: '2' fits none of 0, 1",
-        "JPEGImages/000011.jpg: no annotation file 'Annotations/{id}.xml'",
-        "JPEGImages/000050.jpg: no row in the table 'ImageSets/Main/{part:train|val|test}.txt'",
+        'JPEGImages/000011.jpg: no annotation file Annotations/{id}.xml',
+        'JPEGImages/000050.jpg: no row in the table ImageSets/Main/{part:train|val|test}.txt',
     ]
     assert len(faults) == len(wanted)
     for text in wanted:

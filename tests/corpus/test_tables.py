@@ -90,7 +90,7 @@ def test_damaged_table(text: str, match: str, tmp_path: Path) -> None:
 
 
 def test_missing_table(tmp_path: Path) -> None:
-    with pytest.raises(RawFileError, match=r"no file matches the table 't\.csv'"):
+    with pytest.raises(RawFileError, match=r'no file matches the table t\.csv'):
         index(tmp_path, Table('t.csv', on={'ID': '{n}'}, take={}))
 
 

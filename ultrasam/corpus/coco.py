@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,12 +38,15 @@ def number_frames(spec: DatasetSpec, records: Sequence[dict[str, Any]]) -> list[
     return named
 
 
-def build_coco(spec: DatasetSpec, records: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def build_coco(
+    spec: DatasetSpec, records: Sequence[dict[str, Any]], *, without: Collection[str] = ()
+) -> dict[str, Any]:
     """The COCO content of one part.
 
     Args:
         spec: the description.
         records: with file names.
+        without: categories that are not written.
 
     Returns:
         Images have ids from 0, annotations from 1, categories from 1. Each image states its subject, source
@@ -92,6 +95,7 @@ def build_coco(spec: DatasetSpec, records: Sequence[dict[str, Any]]) -> dict[str
         'categories': [
             {'id': number, 'name': category.name, 'supercategory': category.supercategory}
             for number, category in enumerate(spec.categories, start=1)
+            if category.name not in without
         ],
         'images': images,
         'annotations': annotations,

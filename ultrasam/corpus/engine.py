@@ -14,7 +14,7 @@ import shutil
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +37,7 @@ from ultrasam.corpus.manifest import (
 )
 from ultrasam.corpus.patterns import compiled
 from ultrasam.corpus.pipeline import MEMORY_BYTES, ItemResult, convert_item, start_worker
-from ultrasam.corpus.plan import Item, Plan, make_plan
+from ultrasam.corpus.plan import Item, Plan, make_plan, what_is_there
 from ultrasam.corpus.sources import is_strange
 from ultrasam.corpus.spec import Choices, DatasetSpec, Expected
 from ultrasam.corpus.tree import open_tree
@@ -241,6 +241,7 @@ def _publish(
             known[reason] += 1
         else:
             unknown.append(fault)
+    _check_found(spec, plan)
     if unknown and not (options.skip_unusable and any(result.frames for result in results)):
         raise DataFaultsError(
             spec.name,
@@ -258,7 +259,7 @@ def _publish(
     for result in results:
         counts.left_out.update(result.left_out)
     counts.unused = len(plan.unused)
-    warnings = _check_counts(spec, counts, options)
+    warnings = _check_counts(spec, plan.images, counts, options)
     if plan.unused:
         warnings.append(
             f'{len(plan.unused)} files are not mentioned in the description, first {plan.unused[0]}'
@@ -277,6 +278,15 @@ def _publish(
         _fill_folder(folder, records, content, manifest, frames)
     warnings += content.warnings
     return Report(target, counts, tuple(warnings))
+
+
+def _check_found(spec: DatasetSpec, plan: Plan) -> None:
+    """See that there are images at all; that masks are without them would follow."""
+    if not plan.images:
+        fault = Fault(spec.name, f'no image matches {spec.frames.pattern}; {what_is_there(spec, plan)}')
+        raise DataFaultsError(
+            spec.name, [fault], f'Give the folder or archive of the release, see {spec.homepage}'
+        )
 
 
 def _fill_folder(
@@ -299,22 +309,22 @@ def _fill_folder(
 
 def _annotation_files(spec: DatasetSpec, records: Sequence[dict[str, Any]]) -> dict[str, str]:
     """Text of each file beside the images: COCO files, and the names of image-level classes."""
-    spec = _without_unused(spec, records)
+    lacking = _lacking(spec, records)
     test = [record for record in records if record['part'] == 'test']
     main = [record for record in records if record['part'] != 'test']
-    files = {f'{spec.name}__coco.json': coco_text(build_coco(spec, main))}
+    files = {f'{spec.name}__coco.json': coco_text(build_coco(spec, main, without=lacking))}
     if spec.split is not None and spec.split.test:
-        files[f'test.{spec.name}__coco.json'] = coco_text(build_coco(spec, test))
+        files[f'test.{spec.name}__coco.json'] = coco_text(build_coco(spec, test, without=lacking))
     if any(record['label'] for record in records):
         files[CLASSES] = ''.join(f'{name}\n' for name in spec.classes)
     return {f'annotations/{name}': text for name, text in files.items()}
 
 
-def _without_unused(spec: DatasetSpec, records: Sequence[dict[str, Any]]) -> DatasetSpec:
-    """The description without optional categories that no object has."""
+def _lacking(spec: DatasetSpec, records: Sequence[dict[str, Any]]) -> frozenset[str]:
+    """Optional categories that no object has."""
     used = {found['category_id'] for record in records for found in record['objects']}
     numbered = enumerate(spec.categories, start=1)
-    return replace(spec, categories=tuple(one for id_, one in numbered if not one.optional or id_ in used))
+    return frozenset(one.name for id_, one in numbered if one.optional and id_ not in used)
 
 
 def _no_frame(spec: DatasetSpec) -> str:
@@ -329,7 +339,7 @@ def _known_reason(spec: DatasetSpec, fault: Fault) -> str:
     return ''
 
 
-def _check_counts(spec: DatasetSpec, counts: Counts, options: Options) -> list[str]:
+def _check_counts(spec: DatasetSpec, images: int, counts: Counts, options: Options) -> list[str]:
     """Differences from the release; they stop the conversion unless they are accepted."""
     expected: Expected = spec.expected
     found = {
@@ -346,8 +356,8 @@ def _check_counts(spec: DatasetSpec, counts: Counts, options: Options) -> list[s
     if not found['images']:
         raise DataFaultsError(
             spec.name,
-            [Fault(spec.name, f'no image matches {spec.frames.pattern!r}')],
-            'Is the source the one that the description means?',
+            [Fault(spec.name, f'of {images:,} images none is used: {", ".join(counts.left_out)}')],
+            f'Is this the release that is described, see {spec.homepage}?',
         )
     if differing and not (options.accept_counts or counts.unusable):
         raise DataFaultsError(

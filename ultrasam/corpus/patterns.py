@@ -45,13 +45,20 @@ class PathPattern:
         except re.error as error:
             raise ConfigError(f'pattern {text!r}: {error}') from error
 
-    def match(self, path: str) -> tuple[str, dict[str, str]] | None:
+    def match(self, path: str, *, any_case: bool = False) -> tuple[str, dict[str, str]] | None:
         """Match a whole path with forward slashes.
+
+        Args:
+            path: The path.
+            any_case: Take upper and lower case for the same.
 
         Returns:
             The part of the path that the pattern covers, and the groups that belong to the key; or None.
         """
-        found = self._regex.fullmatch(path)
+        regex = (
+            re.compile(self._regex.pattern, self._regex.flags | re.IGNORECASE) if any_case else self._regex
+        )
+        found = regex.fullmatch(path)
         if found is None:
             return None
         return found['_matched_'], {name: found[name] or '' for name in self.names}

@@ -71,12 +71,14 @@ class Plan:
         faults: files that cannot be used.
         left_out: how many files or images are not used, by reason.
         unused: files that the description does not mention.
+        images: how many files are images, usable or not.
     """
 
     items: tuple[Item, ...]
     faults: tuple[Fault, ...]
     left_out: Counter[str]
     unused: tuple[str, ...]
+    images: int
 
 
 class _Planner:
@@ -123,7 +125,7 @@ class _Planner:
                 items.extend(_shared_out(self.spec, item))
         self._note_tables()
         unused = sorted(set(self.tree.files) - self.used, key=natural_key)
-        return Plan(tuple(items), tuple(self.faults), self.left_out, tuple(unused))
+        return Plan(tuple(items), tuple(self.faults), self.left_out, tuple(unused), len(images))
 
     def _note_tables(self) -> None:
         """Count tables that are not there, and rows without an image: once, though a file may serve twice."""
@@ -201,7 +203,7 @@ class _Planner:
         for annotation, files in zip(self.spec.annotations, paired, strict=True):
             absent = getattr(annotation, 'absent', 'empty')
             if not files and absent == 'fault':
-                raise InputError(f'no annotation file {getattr(annotation, "pattern", "")!r}')
+                raise InputError(f'no annotation file {getattr(annotation, "pattern", "")}')
             if not files and absent == 'skip':
                 self.left_out['no annotation file'] += 1
                 return None
@@ -225,6 +227,18 @@ def make_plan(spec: DatasetSpec, tree: RawTree, *, leave_out: Sequence[str] = ()
     return _Planner(spec, tree, leave_out).run()
 
 
+def what_is_there(spec: DatasetSpec, plan: Plan) -> str:
+    """Say what a source holds in which no image was found."""
+    shown = ', '.join(plan.unused[:3])
+    if not plan.unused:
+        return 'the source holds no file that is not left out'
+    wanted = compiled(spec.frames.pattern)
+    spelled = [path for path in plan.unused if wanted.match(path, any_case=True)]
+    if spelled:
+        return f'{len(spelled):,} files match but for upper and lower case, such as {spelled[0]}'
+    return f'the source holds {len(plan.unused):,} other files, such as {shown}'
+
+
 def _named_files(tree: RawTree, names: Sequence[str]) -> set[str]:
     """Paths that end in one of some names, at the border of a folder."""
     found: set[str] = set()
@@ -246,11 +260,11 @@ def _take(table: Any, rows: list[Row], *, is_there: bool) -> dict[str, str] | No
     if not rows and table.absent != 'fault':
         return None if table.absent == 'skip' else dict.fromkeys(table.take, '')
     if not rows:
-        raise InputError(f'no row in the table {table.pattern!r}')
+        raise InputError(f'no row in the table {table.pattern}')
     values = {name: {str(row[column]).strip() for row in rows} for name, column in table.take.items()}
     differing = [name for name, texts in values.items() if len(texts) > 1]
     if differing:
-        raise InputError(f'rows of the table {table.pattern!r} disagree: {sorted(values[differing[0]])}')
+        raise InputError(f'rows of the table {table.pattern} disagree: {sorted(values[differing[0]])}')
     return {name: texts.pop() for name, texts in values.items()}
 
 

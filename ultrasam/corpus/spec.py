@@ -33,7 +33,8 @@ from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, Literal
 
-from ultrasam.corpus.patterns import compiled, fill
+from ultrasam.corpus.definition import check_definition
+from ultrasam.corpus.patterns import fill
 from ultrasam.corpus.release import Download, Verified
 from ultrasam.corpus.words import AnnotationFiles, Files, FrameFiles
 from ultrasam.errors import ConfigError, InputError
@@ -297,8 +298,7 @@ class DatasetSpec:
             raise ConfigError(f'{self.name}: published names {sorted(unknown)}, which no description has')
         if self.read is None and isinstance(self.frames, Files):
             raise ConfigError(f'{self.name}: frames are Files, which nothing reads: give a function read=...')
-        for text in (*self.archives, *self.leave_out, *self.known_faults, self.frames.pattern):
-            compiled(text)
+        check_definition(self, self.derived_groups)
 
     def check_contents(self) -> None:
         """See that there is something to convert.
@@ -311,6 +311,11 @@ class DatasetSpec:
             raise ConfigError(f'{self.name}: categories {names} must be some, and each only once')
         if not self.annotations and self.read is None:
             raise ConfigError(f'{self.name}: neither annotations nor a function to read items')
+
+    @property
+    def derived_groups(self) -> tuple[str, ...]:
+        """Groups that are made from others for each frame."""
+        return ()
 
     def completed(self, groups: Mapping[str, str]) -> Mapping[str, str]:
         """Groups of a frame, with those that a kind of description makes from them."""

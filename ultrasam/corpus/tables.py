@@ -44,13 +44,13 @@ class RowIndex:
                 if missing:
                     raise RawFileError(
                         f'{path} has no column {missing[0]!r} (columns: {", ".join(map(str, row))}). '
-                        'Is this the release that is described?'
+                        + _other_delimiter(table, row)
                     )
                 key = tuple(str(row[column]).strip() for column in table.on)
                 self._rows.setdefault(key, []).append(row)
                 self._first_file.setdefault(key, path)
         if not self.files and getattr(table, 'missing', 'fault') == 'fault':
-            raise RawFileError(f'no file matches the table {table.pattern!r}: is the download complete?')
+            raise RawFileError(f'no file matches the table {table.pattern}: is the download complete?')
 
     def of(self, groups: Mapping[str, str]) -> list[Row]:
         """Rows of an item with these groups, in the order of the file."""
@@ -69,6 +69,15 @@ class RowIndex:
     def without_item(self) -> int:
         """How many things the table names that no item has asked for."""
         return len(self._rows.keys() - self._asked)
+
+
+def _other_delimiter(table: Table | Rows, row: Row) -> str:
+    """What may be wrong with a table that lacks a column."""
+    header = ' '.join(map(str, row))
+    for mark, name in ((';', 'semicolons'), ('\t', 'tabs'), (',', 'commas')):
+        if table.form == 'csv' and mark in header and mark != table.delimiter:
+            return f'Its columns seem to be separated by {name}, where {table.delimiter!r} is described: save it again'
+    return 'Is this the release that is described?'
 
 
 def _read(table: Table | Rows, path: Path, name: str) -> Iterator[Row]:

@@ -160,6 +160,11 @@ class ClassificationSpec(DatasetSpec):
             return f'Licence: {self.licence}'
         return 'Licence: not stated by the release; ask its authors before you use or pass on the images'
 
+    @property
+    def derived_groups(self) -> tuple[str, ...]:
+        """Groups that rules make from others."""
+        return tuple(one.group for one in self.derived)
+
     def completed(self, groups: Mapping[str, str]) -> Mapping[str, str]:
         """Groups of a frame, with those that are derived."""
         known = dict(groups)

@@ -15,7 +15,8 @@ from __future__ import annotations
 import sys
 
 from ultrasam.cli.browse import add_prediction_options, browse_predictions
-from ultrasam.cli.corpus import guarded, parser_of
+from ultrasam.cli.corpus import parser_of
+from ultrasam.cli.exit_codes import guarded
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -2,7 +2,17 @@ from collections.abc import Iterator
 from functools import lru_cache
 
 from ultrasam.cli.convert import run_description
-from ultrasam.corpus import ClassificationSpec, ClassLists, Derived, Expected, Files, Item, RawFrame, Split
+from ultrasam.corpus import (
+    ClassificationSpec,
+    ClassLists,
+    Derived,
+    Download,
+    Expected,
+    Files,
+    Item,
+    RawFrame,
+    Split,
+)
 
 # fields of a record by their places: their names are not documented
 GROUPS, STACK = ('patient', 'steatosis', 'percent'), 3
@@ -62,6 +72,9 @@ SPEC = ClassificationSpec(
     licence='',
     citation='Byra M. et al., IJCARS 2018, 10.1007/s11548-018-1843-2',
     access='open',
+    downloads=(
+        Download(file='dataset_liver_bmodes_steatosis_assessment_IJCARS.mat', doi='10.5281/zenodo.1009146'),
+    ),
     organs=('liver', 'kidney'),
     application='steatosis of at least 5 % of the liver cells by biopsy',
     frames=Files('dataset_liver_bmodes_steatosis_assessment_IJCARS.mat'),

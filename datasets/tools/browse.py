@@ -12,7 +12,8 @@ from __future__ import annotations
 import sys
 
 from ultrasam.cli.browse import add_corpus_options, browse_corpus
-from ultrasam.cli.corpus import guarded, parser_of
+from ultrasam.cli.corpus import parser_of
+from ultrasam.cli.exit_codes import guarded
 
 
 def main(arguments: list[str] | None = None) -> int:

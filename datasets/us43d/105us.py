@@ -1,5 +1,14 @@
 from ultrasam.cli.convert import run_description
-from ultrasam.corpus import Category, DatasetSpec, Expected, ImageFiles, MaskFiles, Threshold, Values
+from ultrasam.corpus import (
+    Category,
+    DatasetSpec,
+    Download,
+    Expected,
+    ImageFiles,
+    MaskFiles,
+    Threshold,
+    Values,
+)
 
 MASK = r'{_folder:105 US Masks|Masks}/{n:\d+} G man.png'
 
@@ -10,6 +19,12 @@ SPEC = DatasetSpec(
     licence='',
     citation='Hann A. et al., Scientific Reports 2017, 7:12779, arXiv 1710.02984',
     access='open (the site may ask for a login)',
+    downloads=(
+        Download(
+            file='105US.zip',
+            by_hand='Download it from the page of the publication at ResearchGate, which may ask for a login.',
+        ),
+    ),
     organs=('liver',),
     application='metastases in the liver',
     categories=(Category('tumor', 'tumor'),),

@@ -1,5 +1,5 @@
 from ultrasam.cli.convert import run_description
-from ultrasam.corpus import Category, DatasetSpec, LabelVolumes, Table, Values, VolumeFiles
+from ultrasam.corpus import Category, DatasetSpec, Download, LabelVolumes, Table, Values, VolumeFiles
 
 SPEC = DatasetSpec(
     name='ACOUSLIC',
@@ -8,6 +8,7 @@ SPEC = DatasetSpec(
     licence='CC BY-NC-SA',
     citation='ACOUSLIC-AI challenge, Medical Image Analysis 2025, 10.1016/j.media.2025.103640',
     access='open',
+    downloads=(Download(file='acouslic-ai-train-set.zip', doi='10.5281/zenodo.12697994'),),
     organs=('fetus',),
     application='abdominal circumference from blind sweeps',
     categories=(Category('abdomen', 'abdomen'),),

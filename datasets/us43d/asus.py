@@ -1,7 +1,7 @@
 from collections.abc import Iterator
 
 from ultrasam.cli.convert import run_description
-from ultrasam.corpus import Category, DatasetSpec, Files, Item, RawFrame, Values
+from ultrasam.corpus import Category, DatasetSpec, Download, Files, Item, RawFrame, Values
 
 
 def read_scan(item: Item) -> Iterator[RawFrame]:
@@ -39,6 +39,12 @@ SPEC = DatasetSpec(
     licence='',
     citation='Ungi T. et al., IEEE TBME 2020, 10.1109/TBME.2020.2980540',
     access='open share link',
+    downloads=(
+        Download(
+            file='ASUS.zip',
+            by_hand='Open the share at OneDrive, which the homepage is, and download the folder as a zip archive.',
+        ),
+    ),
     organs=('spine',),
     application='bone surface of the spine, for scoliosis',
     categories=(Category('spine', 'spine'),),

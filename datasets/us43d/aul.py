@@ -1,5 +1,5 @@
 from ultrasam.cli.convert import run_description
-from ultrasam.corpus import Category, DatasetSpec, Expected, ImageFiles, PolygonFiles
+from ultrasam.corpus import Category, DatasetSpec, Download, Expected, ImageFiles, PolygonFiles
 
 OUTLINE = r'{pathology:Normal|Benign|Malignant}/segmentation/outline/{n:\d+}.json'
 OBJECTS = (
@@ -24,6 +24,11 @@ SPEC = DatasetSpec(
     licence='CC BY 4.0',
     citation='Xu Y. et al., Briefings in Bioinformatics 2023, 10.1093/bib/bbac569',
     access='open',
+    downloads=(
+        Download(file='Benign.zip', doi='10.5281/zenodo.7272660'),
+        Download(file='Malignant.zip', doi='10.5281/zenodo.7272660'),
+        Download(file='Normal.zip', doi='10.5281/zenodo.7272660'),
+    ),
     organs=('liver',),
     application='liver and masses in it',
     public_test=True,

@@ -1,5 +1,5 @@
 from ultrasam.cli.convert import run_description
-from ultrasam.corpus import Category, DatasetSpec, MaskFiles, Threshold, VideoFiles
+from ultrasam.corpus import Category, DatasetSpec, Download, MaskFiles, Threshold, VideoFiles
 
 SPEC = DatasetSpec(
     name='brachial_plexus',
@@ -9,6 +9,16 @@ SPEC = DatasetSpec(
     citation='Tyagi A. et al., Automated Real Time Delineation of Supraclavicular Brachial Plexus in Neck '
     'Ultrasonography Videos, arXiv:2308.03717',
     access='open (git clone)',
+    downloads=(
+        Download(
+            file='brachial_plexus-ac4bf778db01cc81338773485e59a8ac254f665c.zip',
+            urls=(
+                'https://codeload.github.com/Regional-US/brachial_plexus/zip/ac4bf778db01cc81338773485e59a8ac254f665c',
+            ),
+            size=652244758,
+            sha256='093cab36f70e0ee9be0942c0b8d0b3558ff688852a8cb1f88159f429ea6feea6',
+        ),
+    ),
     organs=('nerve',),
     application='nerves and block needles, for regional anaesthesia',
     categories=(Category('nerve_plexus', 'nerve'), Category('needle', 'needle')),

@@ -1,5 +1,5 @@
 from ultrasam.cli.convert import run_description
-from ultrasam.corpus import Category, DatasetSpec, Expected, ImageFiles, MaskFiles, Threshold
+from ultrasam.corpus import Category, DatasetSpec, Download, Expected, ImageFiles, MaskFiles, Threshold
 
 TUMOUR, OTHER = r'case{case:\d+}_tumor{k:[^/]*}.png', r'case{case:\d+}_other{k:[^/]*}.png'
 
@@ -11,6 +11,15 @@ SPEC = DatasetSpec(
     licence='CC BY 4.0',
     citation='Pawlowska A. et al., Scientific Data 2024, 10.1038/s41597-024-02984-z; data 10.7937/9WKK-Q141',
     access='open',
+    downloads=(
+        Download(
+            file='BrEaST-Lesions_USG-images_and_masks-Dec-15-2023.zip',
+            urls=(
+                'https://www.cancerimagingarchive.net/wp-content/uploads/BrEaST-Lesions_USG-images_and_masks-Dec-15-2023.zip',
+            ),
+            sha256='c32e49cdfa54042e065582d0cb35978b5fc5e5b5e461b33bf773fb50cfdad355',
+        ),
+    ),
     organs=('breast',),
     application='lesions, with BI-RADS',
     categories=(Category('breast_nodule', 'nodule'), Category('other_lesion', 'nodule')),

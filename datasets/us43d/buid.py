@@ -1,5 +1,5 @@
 from ultrasam.cli.convert import run_description
-from ultrasam.corpus import Category, DatasetSpec, Expected, ImageFiles, MaskFiles, Threshold
+from ultrasam.corpus import Category, DatasetSpec, Download, Expected, ImageFiles, MaskFiles, Threshold
 
 SPEC = DatasetSpec(
     name='BUID',
@@ -9,6 +9,10 @@ SPEC = DatasetSpec(
     citation='Abbasian Ardakani A. et al., Computers in Biology and Medicine 2023, '
     '10.1016/j.compbiomed.2022.106438',
     access='open',
+    downloads=(
+        Download(file='Benign.zip', urls=('https://qamebi.com/wp-content/uploads/2022/11/Benign.zip',)),
+        Download(file='Malignant.zip', urls=('https://qamebi.com/wp-content/uploads/2022/11/Malignant.zip',)),
+    ),
     organs=('breast',),
     application='lesions, benign or malignant',
     categories=(Category('breast_nodule', 'nodule'),),

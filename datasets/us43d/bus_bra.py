@@ -1,5 +1,15 @@
 from ultrasam.cli.convert import run_description
-from ultrasam.corpus import Category, DatasetSpec, Expected, ImageFiles, MaskFiles, Split, Table, Threshold
+from ultrasam.corpus import (
+    Category,
+    DatasetSpec,
+    Download,
+    Expected,
+    ImageFiles,
+    MaskFiles,
+    Split,
+    Table,
+    Threshold,
+)
 
 SPEC = DatasetSpec(
     name='BUSBRA',
@@ -8,6 +18,15 @@ SPEC = DatasetSpec(
     licence='permission notice beside the files (LICENSE.txt): free to use and pass on, the paper must be cited',
     citation='Gomez-Flores W. et al., Medical Physics 2024, 51(4):3110-3123, 10.1002/mp.16812',
     access='open',
+    downloads=(
+        Download(
+            file='BUSBRA.zip',
+            urls=('https://zenodo.org/records/8231412/files/BUSBRA.zip',),
+            doi='10.5281/zenodo.8231412',
+            size=133917740,
+            sha256='ba3e6ed19cc37c682d8d39e25435bbf8a555a12cb7e641b5f2117685c95580ff',
+        ),
+    ),
     organs=('breast',),
     application='lesions, benign or malignant, with BI-RADS',
     public_test=True,

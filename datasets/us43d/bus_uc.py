@@ -1,5 +1,5 @@
 from ultrasam.cli.convert import run_description
-from ultrasam.corpus import Category, DatasetSpec, Expected, ImageFiles, MaskFiles, Threshold
+from ultrasam.corpus import Category, DatasetSpec, Download, Expected, ImageFiles, MaskFiles, Threshold
 
 SPEC = DatasetSpec(
     name='BUS_UC',
@@ -9,10 +9,17 @@ SPEC = DatasetSpec(
     citation='Iqbal A. and Sharif M., Engineering Applications of Artificial Intelligence 2024, '
     '10.1016/j.engappai.2023.107292; data 10.17632/3ksd7w7jkx.1',
     access='open',
+    downloads=(
+        Download(
+            file='3ksd7w7jkx-1.zip',
+            urls=('https://prod-dcd-datasets-cache-zipfiles.s3.eu-west-1.amazonaws.com/3ksd7w7jkx-1.zip',),
+            doi='10.17632/3ksd7w7jkx.1',
+        ),
+    ),
     organs=('breast',),
     application='tumours, benign or malignant',
     categories=(Category('breast_benign', 'tumor'), Category('breast_malignant', 'tumor')),
-    archives=('BUS_UC*.zip',),
+    archives=('BUS_UC*.zip', '3ksd7w7jkx-1.zip'),
     # numbers may restart in each class
     frames=ImageFiles(r'{pathology:Benign|Malignant}/images/{n:\d+}.png'),
     annotations=(

@@ -1,5 +1,5 @@
 from ultrasam.cli.convert import run_description
-from ultrasam.corpus import Category, Colours, DatasetSpec, Expected, ImageFiles, MaskFiles, Table
+from ultrasam.corpus import Category, Colours, DatasetSpec, Download, Expected, ImageFiles, MaskFiles, Table
 
 SPEC = DatasetSpec(
     name='BUS-UCLM',
@@ -8,10 +8,17 @@ SPEC = DatasetSpec(
     licence='CC BY-NC 3.0 (version 1), CC BY 4.0 (version 3)',
     citation='Vallez N. et al., Scientific Data 2025, 10.1038/s41597-025-04562-3; data 10.17632/7fvgj4jsp7',
     access='open',
+    downloads=(
+        Download(
+            file='7fvgj4jsp7-1.zip',
+            urls=('https://prod-dcd-datasets-cache-zipfiles.s3.eu-west-1.amazonaws.com/7fvgj4jsp7-1.zip',),
+            doi='10.17632/7fvgj4jsp7.1',
+        ),
+    ),
     organs=('breast',),
     application='lesions, benign or malignant',
     categories=(Category('benign_breast_lesion', 'nodule'), Category('malignant_breast_lesion', 'nodule')),
-    archives=('BUS-UCLM*.zip',),
+    archives=('BUS-UCLM*.zip', '7fvgj4jsp7-1.zip'),
     frames=ImageFiles(r'images/{patient:[A-Z]{4}}_{n:\d+}.png'),
     annotations=(
         MaskFiles(

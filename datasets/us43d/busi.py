@@ -1,5 +1,5 @@
 from ultrasam.cli.convert import run_description
-from ultrasam.corpus import Category, DatasetSpec, Expected, ImageFiles, MaskFiles, Threshold
+from ultrasam.corpus import Category, DatasetSpec, Download, Expected, ImageFiles, MaskFiles, Threshold
 
 SPEC = DatasetSpec(
     name='BUSI',
@@ -8,6 +8,13 @@ SPEC = DatasetSpec(
     licence='',
     citation='Al-Dhabyani W. et al., Data in Brief 2020, 28:104863, 10.1016/j.dib.2019.104863',
     access='open',
+    downloads=(
+        Download(
+            file='Dataset_BUSI.zip',
+            urls=('https://scholar.cu.edu.eg/Dataset_BUSI.zip',),
+            sha256='b2ce09f6063a31a73f628b6a6ee1245187cbaec225e93e563735691d68654de7',
+        ),
+    ),
     organs=('breast',),
     application='lesions, benign or malignant',
     public_test=True,

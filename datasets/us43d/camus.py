@@ -1,5 +1,15 @@
 from ultrasam.cli.convert import run_description
-from ultrasam.corpus import Category, DatasetSpec, Expected, LabelVolumes, Split, Table, Values, VolumeFiles
+from ultrasam.corpus import (
+    Category,
+    DatasetSpec,
+    Download,
+    Expected,
+    LabelVolumes,
+    Split,
+    Table,
+    Values,
+    VolumeFiles,
+)
 
 SPEC = DatasetSpec(
     name='CAMUS',
@@ -8,6 +18,14 @@ SPEC = DatasetSpec(
     licence='CC BY-NC-SA 4.0',
     citation='Leclerc S. et al., IEEE TMI 2019, 10.1109/TMI.2019.2900516',
     access='open',
+    downloads=(
+        Download(
+            file='CAMUS_public.zip',
+            urls=(
+                'https://humanheart-project.creatis.insa-lyon.fr/database/api/v1/collection/6373703d73e9f0047faa1bc8/download',
+            ),
+        ),
+    ),
     organs=('heart',),
     application='left ventricle and atrium, for the ejection fraction',
     categories=(

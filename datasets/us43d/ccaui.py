@@ -1,5 +1,5 @@
 from ultrasam.cli.convert import run_description
-from ultrasam.corpus import Category, DatasetSpec, ImageFiles, MaskFiles, Threshold, Values
+from ultrasam.corpus import Category, DatasetSpec, Download, ImageFiles, MaskFiles, Threshold, Values
 
 MASK = r'Expert mask images/{scan}_slice_{n:\d+}.png'
 
@@ -10,6 +10,7 @@ SPEC = DatasetSpec(
     licence='CC BY 4.0',
     citation='Momot A., Common Carotid Artery Ultrasound Images, Mendeley Data v1, 10.17632/d4xt63mgjm.1',
     access='open',
+    downloads=(Download(file='d4xt63mgjm-1.zip', doi='10.17632/d4xt63mgjm.1'),),
     organs=('vessel',),
     application='carotid artery',
     categories=(Category('carotid_artery', 'vessel'),),

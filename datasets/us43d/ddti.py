@@ -1,5 +1,5 @@
 from ultrasam.cli.convert import run_description
-from ultrasam.corpus import Category, DatasetSpec, Expected, ImageFiles, MaskFiles, Threshold
+from ultrasam.corpus import Category, DatasetSpec, Download, Expected, ImageFiles, MaskFiles, Threshold
 
 SPEC = DatasetSpec(
     name='DDTI',
@@ -8,6 +8,15 @@ SPEC = DatasetSpec(
     licence='',
     citation='Pedraza L. et al., An open access thyroid ultrasound image database, 2015, 10.1117/12.2073532',
     access='open (within the TN3K archive)',
+    downloads=(
+        Download(
+            file='TN3K.zip',
+            urls=(
+                'https://drive.usercontent.google.com/download?id=1reHyY5eTZ5uePXMVMzFOq5j3eFOSp50F&export=download&confirm=t',
+            ),
+            sha256='0ba1770076dab01b1f8fd661a227d80982168bc433de61c80fd266427b20cf60',
+        ),
+    ),
     organs=('thyroid',),
     application='nodules',
     categories=(Category('thyroid_nodule', 'nodule'),),

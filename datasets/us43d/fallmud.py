@@ -2,7 +2,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from ultrasam.cli.convert import run_description
-from ultrasam.corpus import Category, DatasetSpec, ImageFiles, Item, MaskFiles, RawFrame, Threshold
+from ultrasam.corpus import Category, DatasetSpec, Download, ImageFiles, Item, MaskFiles, RawFrame, Threshold
 
 # many masks are JPEG, and fascicles are mostly edge
 STRAY_SHARE = 0.05
@@ -46,6 +46,7 @@ SPEC = DatasetSpec(
     licence='',
     citation='FALLMUD, CEA List; images by R. Cunningham and N. Cronin',
     access='not stated',
+    downloads=(Download(file='FALLMUD.zip', by_hand='Look for the download on its homepage.'),),
     organs=('muscle',),
     application='fascicles and aponeuroses of the lower leg',
     categories=(Category('aponeurosis', 'muscle'), Category('fascicle', 'muscle')),

@@ -4,6 +4,7 @@ from ultrasam.cli.convert import run_description
 from ultrasam.corpus import (
     Category,
     DatasetSpec,
+    Download,
     Expected,
     Files,
     ImageFiles,
@@ -48,6 +49,16 @@ SPEC = DatasetSpec(
     licence='',
     citation='Da Correggio et al., Mendeley Data v1, 2023, 10.17632/4gcpm9dsc3.1',
     access='open',
+    downloads=(
+        Download(
+            file='Fetal Abdominal Structures Segmentation Dataset Using Ultrasonic Images.zip',
+            urls=(
+                'https://data.mendeley.com/public-files/datasets/4gcpm9dsc3/files/89e74076-ff57-4e81-9634-4fc29c6128ff/file_downloaded',
+            ),
+            doi='10.17632/4gcpm9dsc3.1',
+            sha256='bde4ab58689bdbc59fa8c0222d41a9fbe1edf16dab40ac95346b6c2f2a7d22ee',
+        ),
+    ),
     organs=('fetus',),
     application='structures of the fetal abdomen',
     categories=tuple(Category(name, name) for name in STRUCTURES),

@@ -1,5 +1,5 @@
 from ultrasam.cli.convert import run_description
-from ultrasam.corpus import Category, DatasetSpec, ImageFiles, Instances, MaskFiles, Threshold
+from ultrasam.corpus import Category, DatasetSpec, Download, ImageFiles, Instances, MaskFiles, Threshold
 
 SPEC = DatasetSpec(
     name='Fast-U-Net',
@@ -9,6 +9,36 @@ SPEC = DatasetSpec(
     citation='Ashkani Chenarlogh V. et al., Fast and accurate U-Net model for fetal ultrasound image segmentation, '
     'Ultrasonic Imaging 2022, 44(1)',
     access='open (rar archives in the repository)',
+    downloads=(
+        Download(
+            file='AC_image1.rar',
+            urls=('https://raw.githubusercontent.com/vahidashkani/Fast-U-Net/main/Dataset/AC/AC_image1.rar',),
+        ),
+        Download(
+            file='AC_image2.rar',
+            urls=('https://raw.githubusercontent.com/vahidashkani/Fast-U-Net/main/Dataset/AC/AC_image2.rar',),
+        ),
+        Download(
+            file='AC_mask.rar',
+            urls=('https://raw.githubusercontent.com/vahidashkani/Fast-U-Net/main/Dataset/AC/AC_mask.rar',),
+        ),
+        Download(
+            file='HC_image1.rar',
+            urls=('https://raw.githubusercontent.com/vahidashkani/Fast-U-Net/main/Dataset/HC/HC_image1.rar',),
+        ),
+        Download(
+            file='HC_image2.rar',
+            urls=('https://raw.githubusercontent.com/vahidashkani/Fast-U-Net/main/Dataset/HC/HC_image2.rar',),
+        ),
+        Download(
+            file='HC_image3.rar',
+            urls=('https://raw.githubusercontent.com/vahidashkani/Fast-U-Net/main/Dataset/HC/HC_image3.rar',),
+        ),
+        Download(
+            file='HC_mask.rar',
+            urls=('https://raw.githubusercontent.com/vahidashkani/Fast-U-Net/main/Dataset/HC/HC_mask.rar',),
+        ),
+    ),
     organs=('fetus',),
     application='abdominal and head circumference',
     categories=(Category('AC_HC', 'measurement'),),

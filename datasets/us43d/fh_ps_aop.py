@@ -1,5 +1,5 @@
 from ultrasam.cli.convert import run_description
-from ultrasam.corpus import Category, DatasetSpec, Expected, LabelVolumes, Values, VolumeFiles
+from ultrasam.corpus import Category, DatasetSpec, Download, Expected, LabelVolumes, Values, VolumeFiles
 
 SPEC = DatasetSpec(
     name='FH-PS-AOP',
@@ -8,6 +8,16 @@ SPEC = DatasetSpec(
     licence='',
     citation='FH-PS-AOP challenge, MICCAI 2023; Lu et al., JNU-IFM, Data in Brief 2022',
     access='open',
+    downloads=(
+        Download(
+            file='Pubic Symphysis-Fetal Head Segmentation and Angle of Progression.zip',
+            urls=(
+                'https://zenodo.org/records/7851339/files/Pubic%20Symphysis-Fetal%20Head%20Segmentation%20and%20Angle%20of%20Progression.zip',
+            ),
+            doi='10.5281/zenodo.7851339',
+            sha256='2b14d1c78e11cfb799d74951b0b985b90777c195f7a456ccd00528bf02802e21',
+        ),
+    ),
     organs=('fetus', 'pelvis'),
     application='angle of progression in labour',
     categories=(Category('pubic_symphysis', 'pubic_symphysis'), Category('fetal_head', 'fetal_head')),

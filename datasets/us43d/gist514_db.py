@@ -4,6 +4,7 @@ from ultrasam.cli.convert import run_description
 from ultrasam.corpus import (
     Category,
     DatasetSpec,
+    Download,
     Expected,
     ImageFiles,
     Instances,
@@ -45,6 +46,12 @@ SPEC = DatasetSpec(
     licence='CC BY-NC-SA 4.0',
     citation='He et al., Query2, Computers in Biology and Medicine 2022',
     access='open (share linked in the repository)',
+    downloads=(
+        Download(
+            file='GIST514-DB.zip',
+            by_hand='Download the folder at Google Drive that the homepage links, as a zip archive.',
+        ),
+    ),
     organs=('digestive tract',),
     application='stromal tumours and leiomyomas in endoscopic ultrasound',
     public_test=True,

@@ -1,5 +1,5 @@
 from ultrasam.cli.convert import run_description
-from ultrasam.corpus import Category, DatasetSpec, Expected, ImageFiles, MaskFiles, Outline, Table
+from ultrasam.corpus import Category, DatasetSpec, Download, Expected, ImageFiles, MaskFiles, Outline, Table
 
 SPEC = DatasetSpec(
     name='HC',
@@ -8,6 +8,23 @@ SPEC = DatasetSpec(
     licence='CC BY 4.0',
     citation='van den Heuvel T. L. A. et al., PLoS ONE 2018, 13(8):e0200412',
     access='open',
+    downloads=(
+        Download(
+            file='training_set.zip',
+            urls=('https://zenodo.org/records/1327317/files/training_set.zip',),
+            doi='10.5281/zenodo.1327317',
+            sha256='fd20d7909df892cfbdc0850de18072dbdad4dc3bc0a57202d4cc818d4715de36',
+            md5='00eb8198b9a505b2b3a6dfc740382497',
+        ),
+        Download(
+            file='test_set.zip',
+            urls=('https://zenodo.org/records/1327317/files/test_set.zip',),
+            doi='10.5281/zenodo.1327317',
+            md5='8402af5d137ef40a2888c1011ef3fe7e',
+        ),
+        Download(file='training_set_pixel_size_and_HC.csv', doi='10.5281/zenodo.1327317'),
+        Download(file='test_set_pixel_size.csv', doi='10.5281/zenodo.1327317'),
+    ),
     organs=('fetus',),
     application='head circumference',
     categories=(Category('fetal_head', 'fetal_head'),),

@@ -1,5 +1,5 @@
 from ultrasam.cli.convert import run_description
-from ultrasam.corpus import Category, DatasetSpec, ImageFiles, MaskFiles, Split, Values
+from ultrasam.corpus import Category, DatasetSpec, Download, ImageFiles, MaskFiles, Split, Values
 
 NAMES = {1: 'rib', 2: 'pleural_line', 3: 'A_line', 4: 'B_line', 5: 'B_line_confluence'}
 
@@ -10,6 +10,11 @@ SPEC = DatasetSpec(
     licence='',
     citation='Howell L. et al., Ultrasonics 2024, 140; data 10.5518/1485',
     access='open',
+    downloads=(
+        Download(
+            file='LUSS_phantom.zip', by_hand='Download the archives from its page at the University of Leeds.'
+        ),
+    ),
     organs=('lung',),
     application='artefacts of the lung, in a phantom',
     categories=tuple(Category(name, 'artefact') for name in NAMES.values()),

@@ -2,6 +2,7 @@ from ultrasam.cli.convert import run_description
 from ultrasam.corpus import (
     Category,
     DatasetSpec,
+    Download,
     Expected,
     ImageFiles,
     Instances,
@@ -30,6 +31,12 @@ SPEC = DatasetSpec(
     licence='',
     citation='Zhao Q. et al., arXiv:2207.06799',
     access='open',
+    downloads=(
+        Download(
+            file='OTU_2d.zip',
+            by_hand='Download the folder OTU_2d as a zip archive from the Google Drive that the homepage links.',
+        ),
+    ),
     organs=('ovary',),
     application='tumours of the ovary',
     public_test=True,

@@ -1,5 +1,15 @@
 from ultrasam.cli.convert import run_description
-from ultrasam.corpus import Category, DatasetSpec, Expected, ImageFiles, MaskFiles, Nonzero, Split, Table
+from ultrasam.corpus import (
+    Category,
+    DatasetSpec,
+    Download,
+    Expected,
+    ImageFiles,
+    MaskFiles,
+    Nonzero,
+    Split,
+    Table,
+)
 
 SPEC = DatasetSpec(
     name='MMOTU_3d',
@@ -8,6 +18,12 @@ SPEC = DatasetSpec(
     licence='',
     citation='Zhao Q. et al., arXiv:2207.06799',
     access='open',
+    downloads=(
+        Download(
+            file='OTU_3d.zip',
+            by_hand='Download the folder OTU_CEUS as a zip archive from the Google Drive that the homepage links.',
+        ),
+    ),
     organs=('ovary',),
     application='tumours of the ovary with contrast agent',
     categories=(Category('lesion', 'nodule'),),

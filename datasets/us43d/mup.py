@@ -1,5 +1,14 @@
 from ultrasam.cli.convert import run_description
-from ultrasam.corpus import Category, DatasetSpec, Expected, LabelVolumes, Nonzero, Split, VolumeFiles
+from ultrasam.corpus import (
+    Category,
+    DatasetSpec,
+    Download,
+    Expected,
+    LabelVolumes,
+    Nonzero,
+    Split,
+    VolumeFiles,
+)
 
 SPEC = DatasetSpec(
     name='MUP',
@@ -8,6 +17,16 @@ SPEC = DatasetSpec(
     licence='',
     citation='Jiang H. et al., Computerized Medical Imaging and Graphics 2024, 10.1016/j.compmedimag.2024.102326',
     access='open',
+    downloads=(
+        Download(
+            file='Micro_Ultrasound_Prostate_Segmentation_Dataset.zip',
+            urls=(
+                'https://zenodo.org/records/10475293/files/Micro_Ultrasound_Prostate_Segmentation_Dataset.zip',
+            ),
+            doi='10.5281/zenodo.10475293',
+            sha256='031645dc30948314e379d0a0a7d54bad1cd4e1f3f918b77455d69810aa05dce3',
+        ),
+    ),
     organs=('prostate',),
     application='prostate in micro-ultrasound',
     patients_of='MicroSeg',

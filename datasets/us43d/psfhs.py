@@ -1,5 +1,5 @@
 from ultrasam.cli.convert import run_description
-from ultrasam.corpus import Category, DatasetSpec, Expected, LabelVolumes, Values, VolumeFiles
+from ultrasam.corpus import Category, DatasetSpec, Download, Expected, LabelVolumes, Values, VolumeFiles
 
 SPEC = DatasetSpec(
     name='PSFHS',
@@ -8,6 +8,14 @@ SPEC = DatasetSpec(
     licence='CC BY 4.0',
     citation='Chen et al., Scientific Data 2024, 11:436, 10.1038/s41597-024-03266-4',
     access='open',
+    downloads=(
+        Download(
+            file='PSFHS.zip',
+            urls=('https://zenodo.org/records/10969427/files/PSFHS.zip',),
+            doi='10.5281/zenodo.10969427',
+            sha256='3f4a8126c84640e4d1b8a4e296d0dfd599cea6529b64b9ee00e5489bfd17ea95',
+        ),
+    ),
     organs=('fetus', 'pelvis'),
     application='pubic symphysis and fetal head in labour',
     categories=(Category('pubic_symphysis', 'pubic_symphysis'), Category('fetal_head', 'fetal_head')),

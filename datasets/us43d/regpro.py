@@ -2,6 +2,7 @@ from ultrasam.cli.convert import run_description
 from ultrasam.corpus import (
     Category,
     DatasetSpec,
+    Download,
     Expected,
     Instances,
     LabelVolumes,
@@ -19,11 +20,12 @@ SPEC = DatasetSpec(
     licence='CC BY-NC-SA 4.0 (research only)',
     citation='Hamid S. et al., European Urology 2019; data 10.5281/zenodo.7870104',
     access='open',
+    downloads=(Download(file='*.zip', doi='10.5281/zenodo.8004388'),),
     # the gland and landmarks, which differ from patient to patient
     categories=(Category('unknow1', 'unknow1'),),
     organs=('prostate',),
     application='prostate and landmarks, for registration with MR',
-    archives=('regPro.zip', '{_part:train|val}.zip'),
+    archives=('regPro.zip', '{_part:train|val}.zip', '*.zip'),
     # sagittal: x is the last axis of (z, y, x)
     frames=VolumeFiles(r'{part:train|val}/us_images/{case:case\d+}.nii.gz', axis=2),
     # one binary volume a structure; they overlap

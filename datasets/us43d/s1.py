@@ -1,5 +1,5 @@
 from ultrasam.cli.convert import run_description
-from ultrasam.corpus import Category, DatasetSpec, ImageFiles, MaskFiles, Split, Values
+from ultrasam.corpus import Category, DatasetSpec, Download, ImageFiles, MaskFiles, Split, Values
 
 SPEC = DatasetSpec(
     name='S1',
@@ -8,6 +8,12 @@ SPEC = DatasetSpec(
     licence='CC BY 4.0 (of the article)',
     citation='Guo, Duan, Wang, Guo, PLoS ONE 2021, 16(6):e0253202',
     access='open',
+    downloads=(
+        Download(
+            file='S1.zip',
+            by_hand='Download the supporting files of the article at PLOS ONE and put them into one archive.',
+        ),
+    ),
     organs=('breast',),
     application='tumours, benign or malignant',
     categories=(Category('benign_tumour', 'nodule'), Category('malignant_tumour', 'nodule')),

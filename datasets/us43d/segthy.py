@@ -1,5 +1,5 @@
 from ultrasam.cli.convert import run_description
-from ultrasam.corpus import Category, DatasetSpec, LabelVolumes, Values, VolumeFiles
+from ultrasam.corpus import Category, DatasetSpec, Download, LabelVolumes, Values, VolumeFiles
 
 LABELS = r'ground_truth_data/US_thyroid_label/{volunteer:\d{3}}_{scan}.nii'
 
@@ -10,6 +10,13 @@ SPEC = DatasetSpec(
     licence='CC BY 4.0 (as a re-host states)',
     citation='Kroenke M. et al., PLoS ONE 2022, 17:e0268550',
     access='open',
+    downloads=(
+        Download(
+            file='US_data.zip',
+            urls=('https://www.campar.in.tum.de/public_datasets/2022_plosone_eilers/US_data.zip',),
+            sha256='52c59ef4db08adfa0e6ea562c7fe747c612f2064e01f907a78b170b02fb459bb',
+        ),
+    ),
     organs=('thyroid', 'vessel'),
     application='thyroid and vessels of the neck',
     categories=(Category('thyroid', 'thyroid'), Category('carotid', 'vessel'), Category('jugular', 'vessel')),

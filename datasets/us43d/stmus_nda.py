@@ -1,5 +1,5 @@
 from ultrasam.cli.convert import run_description
-from ultrasam.corpus import Category, DatasetSpec, ImageFiles, Instances, MaskFiles, Nonzero
+from ultrasam.corpus import Category, DatasetSpec, Download, ImageFiles, Instances, MaskFiles, Nonzero
 
 # a name starts with a number or with letters and a number; both are kept together
 NAME = r'{first:[^/\d]*\d+|[^/\d]+}{rest:[^/]*}.png'
@@ -11,6 +11,16 @@ SPEC = DatasetSpec(
     licence='CC BY 4.0',
     citation='Marzola F. et al., Computers in Biology and Medicine 2021, 135:104623',
     access='open',
+    downloads=(
+        Download(
+            file='DATASET_10.1016j.compbiomed.2021.104623.zip',
+            urls=(
+                'https://data.mendeley.com/public-files/datasets/3jykz7wz8d/files/b1601a22-98a5-41ce-9fbb-54dd21834b55/file_downloaded',
+            ),
+            doi='10.17632/3jykz7wz8d.1',
+            sha256='81dbec46e9f3035831f97aa828735cd6ba04171a72902a9416e7847e75148a11',
+        ),
+    ),
     organs=('muscle',),
     application='muscle cross-sections, for neuromuscular disease',
     categories=(Category('transverse_musculoskeletal', 'transverse_musculoskeletal'),),

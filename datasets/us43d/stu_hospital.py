@@ -1,5 +1,5 @@
 from ultrasam.cli.convert import run_description
-from ultrasam.corpus import Category, DatasetSpec, Expected, ImageFiles, MaskFiles, Threshold
+from ultrasam.corpus import Category, DatasetSpec, Download, Expected, ImageFiles, MaskFiles, Threshold
 
 MASK = r'Hospital/mask_{n:\d+}.png'
 
@@ -10,6 +10,12 @@ SPEC = DatasetSpec(
     licence='',
     citation='Zhuang et al., PLoS ONE 2019 (RDAU-NET), as it is commonly cited',
     access='open',
+    downloads=(
+        Download(
+            file='STU-Hospital-master.zip',
+            urls=('https://codeload.github.com/xbhlk/STU-Hospital/zip/refs/heads/master',),
+        ),
+    ),
     organs=('breast',),
     application='lesions',
     categories=(Category('breast_nodule', 'nodule'),),

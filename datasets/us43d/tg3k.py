@@ -4,6 +4,7 @@ from ultrasam.cli.convert import run_description
 from ultrasam.corpus import (
     Category,
     DatasetSpec,
+    Download,
     Expected,
     ImageFiles,
     Item,
@@ -28,6 +29,15 @@ SPEC = DatasetSpec(
     licence='',
     citation='Gong H. et al., Computers in Biology and Medicine 2023, 155:106389; Gong H. et al., ISBI 2021',
     access='open (within the TN3K archive)',
+    downloads=(
+        Download(
+            file='TN3K.zip',
+            urls=(
+                'https://drive.usercontent.google.com/download?id=1reHyY5eTZ5uePXMVMzFOq5j3eFOSp50F&export=download&confirm=t',
+            ),
+            sha256='0ba1770076dab01b1f8fd661a227d80982168bc433de61c80fd266427b20cf60',
+        ),
+    ),
     organs=('thyroid',),
     application='thyroid gland',
     categories=(Category('thyroid_gland', 'gland'),),

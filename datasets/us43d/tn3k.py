@@ -1,5 +1,15 @@
 from ultrasam.cli.convert import run_description
-from ultrasam.corpus import Category, DatasetSpec, Expected, ImageFiles, MaskFiles, Split, Table, Threshold
+from ultrasam.corpus import (
+    Category,
+    DatasetSpec,
+    Download,
+    Expected,
+    ImageFiles,
+    MaskFiles,
+    Split,
+    Table,
+    Threshold,
+)
 
 SPEC = DatasetSpec(
     name='TN3K',
@@ -9,6 +19,15 @@ SPEC = DatasetSpec(
     citation='Gong H. et al., ISBI 2021, 257-261; Gong H. et al., Computers in Biology and Medicine 2023, '
     '155:106389',
     access='open',
+    downloads=(
+        Download(
+            file='TN3K.zip',
+            urls=(
+                'https://drive.usercontent.google.com/download?id=1reHyY5eTZ5uePXMVMzFOq5j3eFOSp50F&export=download&confirm=t',
+            ),
+            sha256='0ba1770076dab01b1f8fd661a227d80982168bc433de61c80fd266427b20cf60',
+        ),
+    ),
     organs=('thyroid',),
     application='nodules',
     public_test=True,

@@ -121,3 +121,13 @@ def test_all_takes_finished_sets_as_done(tmp_path: Path, capsys: pytest.CaptureF
     # other choices are no finished set
     assert run_all(FOLDER, [*arguments, '--published']) == EXIT_ENVIRONMENT
     assert run_all(FOLDER, [*arguments, '--leave-out', 'x.png']) == EXIT_USAGE
+
+
+def test_parts_of_a_release_that_lie_open_are_taken_together(tmp_path: Path) -> None:
+    for part in ('training_set', 'test_set'):
+        (tmp_path / part).mkdir()
+        for name in ('000_HC.png', '000_HC_Annotation.png'):
+            (tmp_path / part / name).write_bytes(b'')
+    assert find_source(tmp_path, 'hc', load_spec(DESCRIPTIONS['hc'])) == (tmp_path,)
+    shutil.rmtree(tmp_path / 'test_set')
+    assert find(tmp_path, 'hc') == ['training_set']

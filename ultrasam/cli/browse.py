@@ -6,7 +6,8 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from ultrasam.cli.corpus import add_overwrite, bar, guarded, say
+from ultrasam.cli.corpus import add_overwrite, bar, say
+from ultrasam.cli.exit_codes import guarded
 
 _SHOWN = 5
 EXAMPLES = """examples:

@@ -3,24 +3,16 @@
 from __future__ import annotations
 
 import argparse
-import os
-import signal
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from types import FrameType
-from typing import Any, NoReturn
+from typing import Any
 
-from ultrasam.cli.exit_codes import INTERRUPTED
-from ultrasam.corpus.errors import EXIT_ENVIRONMENT, EXIT_OK, EXIT_USAGE, exit_code_of
 from ultrasam.corpus.layout import PARTS, Corpus
 from ultrasam.corpus.merge import MergeReport
 from ultrasam.corpus.small_objects import STANDARD_RULE, SmallObjects
 from ultrasam.corpus.splits import DatasetSplit, SplitOptions
-from ultrasam.errors import UltraSamError
 
-_TERMINATED = 143
-_STOPPED = 'stopped; what was complete is kept, run again to go on\n'
 _SHOWN = 3
 CODES = """
 exit codes: 0 done, 2 wrong use, 3 faults in the data, 4 file names or links that leave their folder,
@@ -92,35 +84,6 @@ def split_options(args: argparse.Namespace) -> SplitOptions:
 def rule_of(args: argparse.Namespace) -> SmallObjects:
     """The rule on small objects as it was typed."""
     return SmallObjects(min_pixels=args.min_pixels, min_model_pixels=args.min_model_pixels)
-
-
-def guarded(work: Callable[[], int | None]) -> int:
-    """Run a command; errors and signals become a message and an exit code."""
-    previous = signal.signal(signal.SIGTERM, _terminate)
-    try:
-        code = work()
-    except UltraSamError as error:
-        sys.stderr.write(f'{error}\n')
-        return exit_code_of(error)
-    except BrokenPipeError:  # the reader of a list, such as `head`, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return EXIT_OK
-    except OSError as error:
-        sys.stderr.write(f'{error.filename or "the disk"}: {error.strerror or error}\n')
-        return EXIT_ENVIRONMENT
-    except KeyboardInterrupt:
-        sys.stderr.write(_STOPPED)
-        return INTERRUPTED
-    except SystemExit as leaving:
-        sys.stderr.write(_STOPPED)
-        return leaving.code if isinstance(leaving.code, int) else EXIT_USAGE
-    finally:
-        signal.signal(signal.SIGTERM, previous)
-    return EXIT_OK if code is None else code
-
-
-def _terminate(number: int, frame: FrameType | None) -> NoReturn:
-    raise SystemExit(_TERMINATED)
 
 
 def bar(items: Sequence[Any], title: str) -> Iterable[Any]:

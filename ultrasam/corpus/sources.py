@@ -28,7 +28,8 @@ def find_source(root: Path, short_name: str, spec: DatasetSpec) -> tuple[Path, .
         spec: The description.
 
     Returns:
-        One folder or archive, or several archives that belong together; none if nothing there is of this dataset.
+        One folder or archive, or several archives that belong together; none if nothing there is of this dataset. The
+        root itself if the parts of the release lie open in it.
     """
     if not root.is_dir():
         return ()
@@ -43,7 +44,9 @@ def find_source(root: Path, short_name: str, spec: DatasetSpec) -> tuple[Path, .
     if found and (any(_is_named(path.name, spec) for path in found) or _are_complete(found, spec)):
         return tuple(found)
     folders = [path for path in entries if path.is_dir() and _is_named(f'{path.name}.zip', spec)]
-    return tuple([path for path in folders if holds(path, spec)][:1])
+    found = [path for path in folders if holds(path, spec)]
+    # several are the parts of a release that lies open here
+    return (root,) if len(found) > 1 else tuple(found)
 
 
 def holds(path: Path, spec: DatasetSpec) -> bool:

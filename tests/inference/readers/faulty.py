@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -63,3 +64,9 @@ FAULTS = {'crash': crash, 'leave': leave, 'hang': hang, 'eat': eat, 'slip': slip
 
 def open_frames(path: Path, **options: Any) -> FrameSource:
     return FaultySource(path) if path.stem in FAULTS else open_sound_frames(path, **options)
+
+
+def open_without_itk(path: Path, **options: Any) -> FrameSource:
+    """Open files as usual where SimpleITK is not installed; it is called in a process of its own."""
+    sys.modules['SimpleITK'] = None  # type: ignore[assignment]
+    return open_sound_frames(path, **options)

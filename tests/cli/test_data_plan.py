@@ -46,10 +46,27 @@ def test_a_good_release(folder: Path, capsys: pytest.CaptureFixture[str]) -> Non
     code, said = plan(capsys)
     assert code == 0, said
     assert said.count('sample: ') == 5
+    assert 'the description was never run on a whole release' in said
     assert 'sample: scans/P02_left.png: 1 lesion, 1 liver, subject P02, class malignant' in said
     assert 'next: ultrasam data convert tiny.py raw data' in said
     added = set(folder.rglob('*')) - set(before)
     assert {path.name for path in added if '__pycache__' not in str(path)} == {'tiny.plan.png'}
+
+
+def test_a_description_that_was_run_on_the_release(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = (folder / 'tiny.py').read_text()
+    verified = "Verified(release='version 2', date='2026-12-01', files=11)"
+    text = text.replace('    leave_out=', f'    verified={verified},\n    leave_out=').replace(
+        'Values\n', 'Values, Verified\n'
+    )
+    (folder / 'tiny.py').write_text(text)
+    load_spec.cache_clear()
+    assert 'the description was run on version 2 on 2026-12-01, 11 files' in plan(capsys)[1]
+    (folder / 'tiny.py').write_text(text.replace('files=11', 'files=0'))
+    load_spec.cache_clear()
+    code, said = plan(capsys)
+    assert code == 2
+    assert 'verified: needs a release' in said
 
 
 def test_what_is_amiss_is_named(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

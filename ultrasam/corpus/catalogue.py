@@ -58,6 +58,7 @@ Sets of classified images, on which classifiers are compared, lie in `classifica
 [Add a data set](../docs/add_a_dataset.md) goes through a description of your own in six steps.
 
 """
+
 _COLUMNS = (
     'short name',
     'folder',
@@ -103,6 +104,12 @@ def catalogue_text(descriptions: Mapping[str, DatasetSpec]) -> str:
         )
         rows.append(cells)
     notes = [
-        f'- `{name}`: {" ".join(spec.notes)} {spec.citation}.' for name, spec in sorted(descriptions.items())
+        f'- `{name}`: {" ".join((*spec.notes, *_verified(spec)))} {spec.citation}.'
+        for name, spec in sorted(descriptions.items())
     ]
     return _HEAD + markdown_table(_COLUMNS, rows) + '\n\n## Notes and citations\n\n' + '\n'.join(notes) + '\n'
+
+
+def _verified(spec: DatasetSpec) -> tuple[str, ...]:
+    """When the description was run on the release, if it was."""
+    return () if spec.verified is None else (f'The description was {spec.verified}.',)

@@ -125,7 +125,7 @@ def _matched(spec: DatasetSpec, plan: Plan, tree: RawTree) -> list[str]:
         lines.append(
             'official split: ' + ', '.join(f'{count:,} {part}' for part, count in sorted(parts.items()))
         )
-    return lines
+    return [*lines, f'the description was {spec.verified or "never run on a whole release: look closely"}']
 
 
 def _table_patterns(spec: DatasetSpec) -> list[str]:

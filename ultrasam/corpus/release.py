@@ -28,9 +28,13 @@ class Verified:
     date: str
     files: int
 
+    def __str__(self) -> str:
+        """Say which release, when, and how large."""
+        return f'run on {self.release} on {self.date}, {self.files:,} files'
+
     def __post_init__(self) -> None:
         """Refuse what says nothing."""
         if not self.release or not re.fullmatch(r'\d{4}-\d\d-\d\d', self.date) or self.files < 1:
             raise ConfigError(
-                f'verified: needs a release, a date such as 2026-12-01 and a number of files, not {self}'
+                f'verified: needs a release, a date such as 2026-12-01 and a number of files, not {self!r}'
             )

@@ -64,9 +64,9 @@ def test_terms_are_shown_and_accepted_once(
     description: Path, server: FileServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert fetch(description) == 4
-    shown = capsys.readouterr().out
+    shown, errors = capsys.readouterr()
     assert 'licence: CC0-1.0' in shown
-    assert 'run again with --accept-terms' in shown
+    assert 'run again with --accept-terms' in errors
     assert server.requests == []
     assert fetch(description, '--accept-terms') == 0
     assert 'next: ultrasam data convert tiny' in capsys.readouterr().out
@@ -111,14 +111,13 @@ def test_wrong_bytes_and_missing_files_have_codes_of_their_own(
 ) -> None:
     server.files['b.zip'] = OTHER
     assert fetch(description, '--accept-terms') == 4
-    said = capsys.readouterr().out
-    assert 'not fetched' in said
+    assert 'not fetched' in capsys.readouterr().err
     assert (description.parent / 'downloads/tiny/a.zip').exists(), (
         'one wrong file does not keep the other away'
     )
     del server.files['b.zip']
     assert fetch(description) == 3
-    assert 'there is no such file' in capsys.readouterr().out
+    assert 'there is no such file' in capsys.readouterr().err
 
 
 def test_a_mirror(description: Path, server: FileServer) -> None:
@@ -148,7 +147,7 @@ def test_record_writes_what_the_description_does_not_state(
 
 def test_a_dataset_without_an_address_says_where_to_ask(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(['data', 'fetch', 'echonet_dynamic']) == 3
-    assert 'Obtain it from https://' in capsys.readouterr().out
+    assert 'Obtain it from https://' in capsys.readouterr().err
 
 
 def test_list_has_a_line_for_every_dataset(capsys: pytest.CaptureFixture[str]) -> None:

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 from collections.abc import Mapping
 from datetime import datetime, timezone
 from pathlib import Path
@@ -33,9 +34,10 @@ from ultrasam.downloads.fetch import mirror_address
 from ultrasam.errors import ConfigError, UltraSamError
 
 CODES = """
-exit codes: 0 all there, 2 wrong use, 3 some not fetched (they are named), 4 some with wrong bytes, 5 disk or permission
+exit codes: 0 all there, 2 wrong use, 3 some not fetched (they are named), 4 wrong bytes or terms that were not
+accepted, 5 disk or permission
 """
-_SOME_MISSING, _WRONG_BYTES = 3, 4
+_SOME_MISSING, _REFUSED = 3, 4
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -101,16 +103,16 @@ def _fetch(path: Path, args: argparse.Namespace) -> int:
 
     spec = load_spec(path)
     if not spec.downloads:
-        say(
-            f'{path.stem}: no public source tells an address ({spec.access}). Obtain it from {spec.homepage}, '
+        _complain(
+            f'{path.stem}: no public source tells an address ({spec.access}). Obtain it from {spec.homepage} and save it '
+            f'in {args.out / path.stem}'
         )
-        say(f'  and save it in {args.out / path.stem}')
         return _SOME_MISSING
     try:
         accept_terms(spec, accepted=args.accept_terms)
     except UltraSamError as error:
-        say(str(error))
-        return _WRONG_BYTES
+        _complain(str(error))
+        return _REFUSED
     folder = args.out / path.stem
     mirror = f'{args.mirror.rstrip("/")}/{path.stem}' if args.mirror else None
     done = fetch_release(spec.downloads, folder, mirror=mirror, overwrite=args.overwrite)
@@ -118,7 +120,7 @@ def _fetch(path: Path, args: argparse.Namespace) -> int:
         say(f'{one.path}: {f"fetched from {one.source}" if one.source else "was there"}')
         say(f'  sha256 {one.sha256}, checked by {one.checked_by}')
     for reason in done.failures.values():
-        say(f'{path.stem}: not fetched: {reason}')
+        _complain(f'{path.stem}: not fetched: {reason}')
     if args.record and done.fetched:
         today = datetime.now(timezone.utc).date().isoformat()
         files = {name: one.path for name, one in done.fetched.items()}
@@ -126,9 +128,13 @@ def _fetch(path: Path, args: argparse.Namespace) -> int:
         for text in record_downloads(path, files, digests, today=today):
             say(f'{path}: {text}')
     if done.failures:
-        return _WRONG_BYTES if done.wrong else _SOME_MISSING
+        return _REFUSED if done.wrong else _SOME_MISSING
     say(f'next: ultrasam data convert {path.stem} {args.out} data')
     return 0
+
+
+def _complain(text: str) -> None:
+    sys.stderr.write(f'{text}\n')
 
 
 def _list(known: Mapping[str, Path]) -> None:

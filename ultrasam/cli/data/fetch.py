@@ -104,8 +104,8 @@ def _fetch(path: Path, args: argparse.Namespace) -> int:
     spec = load_spec(path)
     if not spec.downloads:
         _complain(
-            f'{path.stem}: no public source tells an address ({spec.access}). Obtain it from {spec.homepage} and save it '
-            f'in {args.out / path.stem}'
+            f'{path.stem}: no public source tells an address ({spec.access}). Obtain it from {spec.homepage} and save '
+            f'it in {args.out / path.stem}'
         )
         return _SOME_MISSING
     try:

@@ -16,7 +16,7 @@ import sys
 
 from ultrasam.cli.browse import add_prediction_options, browse_predictions
 from ultrasam.cli.corpus import parser_of
-from ultrasam.cli.exit_codes import guarded
+from ultrasam.cli.guard import guarded
 
 
 def main(arguments: list[str] | None = None) -> int:

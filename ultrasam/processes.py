@@ -116,7 +116,7 @@ def in_order(
         except (ProcessExpired, BrokenProcessPool) as error:
             raise InputError(
                 f'a process was ended ({how_it_ended(error)}), perhaps for want of memory: try fewer jobs, and look '
-                'for a damaged image with datasets/tools/verify.py --pixels'
+                'for a damaged image with `ultrasam data verify --pixels`'
             ) from error
 
 

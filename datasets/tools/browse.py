@@ -13,7 +13,7 @@ import sys
 
 from ultrasam.cli.browse import add_corpus_options, browse_corpus
 from ultrasam.cli.corpus import parser_of
-from ultrasam.cli.exit_codes import guarded
+from ultrasam.cli.guard import guarded
 
 
 def main(arguments: list[str] | None = None) -> int:

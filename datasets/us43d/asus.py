@@ -48,7 +48,7 @@ SPEC = DatasetSpec(
     organs=('spine',),
     application='bone surface of the spine, for scoliosis',
     categories=(Category('spine', 'spine'),),
-    archives=('ASUS.tar.gz', 'DataArrays.zip'),
+    archives=('ASUS.tar.gz', 'ASUS.zip', 'DataArrays.zip'),
     # other arrays of a scan, such as its transforms, begin alike
     frames=Files(r'{scan:[^/_]+}_{_kind:(?![^/]*segmentation)[^/]*ultrasound[^/]*}.npy'),
     annotations=(Files(r'{scan:[^/_]+}_{_kind:[^/]*segmentation[^/]*}.npy'),),

@@ -1,5 +1,5 @@
 from ultrasam.cli.convert import run_description
-from ultrasam.corpus import Category, DatasetSpec, Download, Expected, ImageFiles, PolygonFiles
+from ultrasam.corpus import Category, DatasetSpec, Expected, ImageFiles, PolygonFiles
 
 SPEC = DatasetSpec(
     name='UBPD',
@@ -8,7 +8,6 @@ SPEC = DatasetSpec(
     licence='',
     citation='Ding Y. et al., arXiv:2012.12012',
     access='project homepage',
-    downloads=(Download(file='UBPD.zip', by_hand='Ask for it on its homepage.'),),
     organs=('nerve', 'vessel', 'muscle'),
     application='brachial plexus and what lies around it',
     categories=(

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.downloads.server import FileServer
+from tests.downloads.server import FileServer, serving
 from tests.downloads.test_faulty_server import BODY, OTHER
 from ultrasam.cli.main import main
 from ultrasam.cli.terms import settings_folder
@@ -40,14 +40,9 @@ SPEC = DatasetSpec(
 
 
 @pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[FileServer]:
-    monkeypatch.setenv('no_proxy', '127.0.0.1')
-    server = FileServer(
-        files={'a.zip': OTHER, 'b.zip': BODY, 'mirror/tiny/a.zip': OTHER, 'mirror/tiny/b.zip': BODY}
-    )
-    server.start()
-    yield server
-    server.stop()
+def server() -> Iterator[FileServer]:
+    with serving() as server:
+        yield server
 
 
 @pytest.fixture

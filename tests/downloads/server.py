@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+import pytest
 
 
 @dataclass
@@ -54,6 +58,19 @@ class FileServer:
     @property
     def ranges(self) -> list[str | None]:
         return [wanted for _, wanted, _ in self.requests]
+
+
+@contextmanager
+def serving(**files: bytes) -> Iterator[FileServer]:
+    """A server at work, which no proxy of the environment hides."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv('no_proxy', '127.0.0.1')
+        server = FileServer(files=dict(files))
+        server.start()
+        try:
+            yield server
+        finally:
+            server.stop()
 
 
 class _QuietServer(ThreadingHTTPServer):

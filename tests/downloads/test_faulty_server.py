@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.downloads.server import Behaviour, FileServer
+from tests.downloads.server import Behaviour, FileServer, serving
 from ultrasam.downloads.download import Download
 from ultrasam.downloads.fetch import fetch_file
 from ultrasam.downloads.integrity import DownloadError
@@ -95,12 +95,9 @@ TRIALS = [
 
 
 @pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[FileServer]:
-    monkeypatch.setenv('no_proxy', '127.0.0.1')
-    server = FileServer()
-    server.start()
-    yield server
-    server.stop()
+def server() -> Iterator[FileServer]:
+    with serving() as server:
+        yield server
 
 
 def attempt(trial: Trial, server: FileServer, folder: Path) -> bool:

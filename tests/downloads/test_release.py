@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.downloads.server import Behaviour, FileServer
+from tests.downloads.server import Behaviour, FileServer, serving
 from tests.downloads.test_faulty_server import BODY, OTHER
 from ultrasam.downloads.download import Download
 from ultrasam.downloads.integrity import DownloadError
@@ -26,17 +26,15 @@ ZENODO = Download(file='train.zip', doi='10.5281/zenodo.123')
 
 
 @pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[FileServer]:
-    monkeypatch.setenv('no_proxy', '127.0.0.1')
-    server = FileServer(files={'f/1': BODY, 'f/2': OTHER})
-    server.start()
-    record(
-        server,
-        'records/123',
-        {'files': [zenodo(server, 'train.zip', 'f/1', MD5), zenodo(server, 'val.zip', 'f/2', '')]},
-    )
-    yield server
-    server.stop()
+def server() -> Iterator[FileServer]:
+    with serving() as server:
+        server.files.update({'f/1': BODY, 'f/2': OTHER})
+        record(
+            server,
+            'records/123',
+            {'files': [zenodo(server, 'train.zip', 'f/1', MD5), zenodo(server, 'val.zip', 'f/2', '')]},
+        )
+        yield server
 
 
 def record(server: FileServer, path: str, answer: Any) -> None:
@@ -194,3 +192,16 @@ def test_a_doi_of_another_site_says_so(server: FileServer, tmp_path: Path) -> No
 def test_a_download_that_cannot_work_is_refused(fields: dict[str, Any], said: str) -> None:
     with pytest.raises(ConfigError, match=said):
         Download(**{'file': 'a.zip', **fields})
+
+
+def test_a_file_that_two_datasets_share_is_fetched_once(server: FileServer, tmp_path: Path) -> None:
+    one = Download(file='a.zip', urls=(f'{server.url}/f/1',), sha256=SHA256)
+    assert fetch(server, tmp_path / 'first', one).failures == {}
+    (tmp_path / 'wrong').mkdir()
+    (tmp_path / 'wrong/a.zip').write_bytes(OTHER)
+    server.requests.clear()
+    done = fetch(server, tmp_path / 'second', one)
+    assert (tmp_path / 'second/a.zip').read_bytes() == BODY
+    assert (done.fetched['a.zip'].source, server.requests) == ('', [])
+    assert fetch(server, tmp_path / 'third', dataclasses.replace(one, sha256=None)).failures == {}
+    assert len(server.requests) == 1, 'without a digest it may be another file of that name'

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ultrasam.cli.corpus import add_overwrite, bar, say
-from ultrasam.cli.exit_codes import guarded
+from ultrasam.cli.guard import guarded
 
 _SHOWN = 5
 EXAMPLES = """examples:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from ultrasam.cli.class_sets import licence_line, listing
-from ultrasam.cli.exit_codes import guarded
+from ultrasam.cli.guard import guarded
 from ultrasam.cli.terms import accept_terms, must_accept
 from ultrasam.corpus.errors import EXIT_OK, exit_code_of
 from ultrasam.corpus.library import find_description

@@ -1,4 +1,4 @@
-"""What the commands in ``datasets/tools`` share: errors and progress on the terminal, options, and reports."""
+"""What the commands on a corpus share: progress on the terminal, options, and reports."""
 
 from __future__ import annotations
 
@@ -8,16 +8,13 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from ultrasam.cli.guard import CODES
 from ultrasam.corpus.layout import PARTS, Corpus
 from ultrasam.corpus.merge import MergeReport
 from ultrasam.corpus.small_objects import STANDARD_RULE, SmallObjects
 from ultrasam.corpus.splits import DatasetSplit, SplitOptions
 
 _SHOWN = 3
-CODES = """
-exit codes: 0 done, 2 wrong use, 3 faults in the data, 4 file names or links that leave their folder,
-5 disk, permission or a result that is there already
-"""
 
 
 def parser_of(doc: str | None) -> argparse.ArgumentParser:

@@ -9,17 +9,22 @@ from ultrasam.markdown import markdown_table
 
 _HEAD = """# Data sets
 
-One description a data set lies in `us43d/`; the engine in `ultrasam.corpus` does the rest. You obtain the files of a
-data set yourself, under its terms, and convert them:
+One description a data set lies in `us43d/`; the engine in `ultrasam.corpus` does the rest:
 
 ```bash
-python datasets/convert.py list                                   # short names
-python datasets/us43d/busi.py downloads/busi data                 # one data set, from an archive or a folder
-python datasets/convert.py busi downloads data --preview          # the same, found by its short name
-python datasets/convert.py all downloads data --jobs 8            # all that are there
+ultrasam data list                                    # short names
+ultrasam data fetch busi hc                           # terms, then the files, into downloads/
+ultrasam data plan busi downloads                     # what is there, samples drawn, nothing converted
+ultrasam data convert busi downloads data --preview   # one data set, found by its short name
+ultrasam data convert all downloads data --jobs 8     # all that are there
 ```
 
-`convert.py` finds a data set in `downloads` as a folder or archive of its short name or its folder name (see the
+`fetch` knows where the files of most open data sets are (`fetch --list`), from public sources; which addresses were
+never tried from here, it says. Files are compared with what their publisher states, and a download that breaks off goes
+on where it was. The others you obtain yourself, under their terms. The scripts of the published code work as before:
+`python datasets/us43d/busi.py downloads/busi data`, `python datasets/convert.py busi downloads data`.
+
+`convert` finds a data set in `downloads` as a folder or archive of its short name or its folder name (see the
 table), or under the names that its site gives its archives; where these could be anybody's, such as `archive.zip`, by
 the files in them. Archives of other data sets stay packed. `all` passes over what is there already.
 
@@ -31,7 +36,7 @@ Each gives `data/NAME/` with
   as far as they are known. A subject that is a file name means that no patient is known: such images may share one.
 - where images have classes `annotations/classes.txt`, their names in the order of the indices. Lists for classifiers,
   `train.txt`, `val_classification.txt` and `test_classification.txt` beside it, come with the split by subject
-  (`tools/split_coco.py`, or `tools/build_corpus.py`): lines of file name and index, in the parts of the COCO files,
+  (`ultrasam data split` or `build`): lines of file name and index, in the parts of the COCO files,
 - `manifest.json`: counts, what was left out and why, and the SHA-256 of every file.
 
 The same files give the same bytes, whatever the machine's order of files or the number of processes. A conversion
@@ -43,15 +48,14 @@ the annotation: they are dropped and counted, unless you say `--keep-crumbs`. `-
 published model's data where its numbers depend on them, and keeps crumbs, as it did.
 `--accept-counts` takes a part of a release, or another version of it. `--verify` checks what was published.
 
-What is done with data sets that are converted lies in `tools/`: splitting by subject, class-agnostic views, merging
-into training files, statistics, contact sheets, near-duplicates, verification. `datasets/tools/build_corpus.py data`
-does all that training needs; each command says with `--help` what it does.
+`ultrasam data build data` does all that training needs: split by subject, class-agnostic files, merged files. Its parts
+and the rest (`split`, `agnostic`, `merge`, `clean-pool`, `verify`, `near-duplicates`, `statistics`) say with `--help`
+what they do; the scripts in `tools/` are the same commands under their published names.
 
 Sets of classified images, on which classifiers are compared, lie in `classification/`, with
 [a page of their own](classification/README.md).
 
-To add a data set, write a description as the docstring of `ultrasam/corpus/spec.py` says, and a raw tree of its layout
-in `tests/corpus/raw_trees/`; then run `python datasets/convert.py readme > datasets/README.md`.
+[Add a data set](../docs/add_a_dataset.md) goes through a description of your own in six steps.
 
 """
 _COLUMNS = (

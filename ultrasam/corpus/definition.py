@@ -13,7 +13,17 @@ from ultrasam.errors import ConfigError
 if TYPE_CHECKING:
     from ultrasam.corpus.spec import DatasetSpec, Rows, Table
 
-_TUPLES = ('organs', 'categories', 'annotations', 'archives', 'tables', 'rows', 'classes', 'notes')
+_TUPLES = (
+    'organs',
+    'categories',
+    'annotations',
+    'archives',
+    'tables',
+    'rows',
+    'classes',
+    'notes',
+    'downloads',
+)
 
 
 def check_definition(spec: DatasetSpec, derived: Iterable[str] = ()) -> None:

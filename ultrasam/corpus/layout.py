@@ -134,7 +134,7 @@ def open_corpus(root: Path) -> Corpus:
     if not datasets:
         raise InputError(
             f'{root}: no data set in it. Each is a folder NAME with annotations/NAME__coco.json; '
-            'convert some with datasets/convert.py'
+            'convert some with `ultrasam data convert`'
         )
     return Corpus(root, tuple(datasets), tuple(skipped))
 

@@ -17,6 +17,8 @@ from ultrasam.errors import InputError
 
 # leftovers of file managers, never data
 _CLUTTER = ('__MACOSX', '.DS_Store', 'Thumbs.db', 'desktop.ini')
+# what a download leaves beside a file: its digest, and notes on what has not arrived yet
+_NOTES, _UNFINISHED = ('.sha256', '.part.json'), '.part'
 _MOST_ROUNDS = 4
 _Note = Callable[[str], None]
 
@@ -151,13 +153,15 @@ def _list_folder(folder: Path) -> RawTree:
         current, prefix = waiting.pop()
         with os.scandir(current) as entries:
             for entry in entries:
-                if entry.name in _CLUTTER or entry.name.startswith('._'):
+                if entry.name in _CLUTTER or entry.name.startswith('._') or entry.name.endswith(_NOTES):
                     continue
                 name = prefix + entry.name
                 mode = entry.stat(follow_symlinks=False).st_mode
                 if not _is_text(entry.name):
                     shown = os.fsencode(name).decode('utf-8', 'backslashreplace')
                     faults.append(Fault(shown, 'its name is no UTF-8 text; rename it'))
+                elif entry.name.endswith(_UNFINISHED) and stat.S_ISREG(mode):
+                    faults.append(Fault(name, 'a download that is not finished: fetch it again'))
                 elif stat.S_ISDIR(mode):
                     waiting.append((Path(entry.path), f'{name}/'))
                 elif stat.S_ISREG(mode):

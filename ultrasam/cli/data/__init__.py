@@ -100,8 +100,7 @@ def complete(parser: argparse.ArgumentParser, action: str, program: str) -> None
         action: Name of the action.
         program: How the user calls it, for the examples.
     """
-    from ultrasam.cli.corpus import CODES
-    from ultrasam.cli.exit_codes import guarded
+    from ultrasam.cli.guard import CODES, guarded
 
     module = import_module(f'{__name__}.{action.replace("-", "_")}')
     parser.description = (module.__doc__ or '').replace(f'ultrasam data {action} ', f'{program} ')

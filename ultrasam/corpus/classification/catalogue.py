@@ -11,14 +11,15 @@ from ultrasam.markdown import markdown_table
 _HEAD = """# Sets of classified images
 
 Public sets on which classifiers of ultrasound images are compared. Their images have a class and no outlines, so they
-are no part of the corpus, and `convert.py all` leaves them out; each is converted by its name, from files that you
+are no part of the corpus, and `convert all` leaves them out; each is converted by its name, from files that you
 obtain under its terms:
 
 ```bash
-python datasets/convert.py list                                         # short names, after those of the corpus
-python datasets/convert.py pocus downloads data                         # found by its short name
+ultrasam data list                                                      # short names, after those of the corpus
+ultrasam data fetch tn5000 fatty_liver                                  # terms, then the files, into downloads/
+ultrasam data convert pocus downloads data                              # found by its short name
 python datasets/classification/pocus.py downloads/covid19_ultrasound/data data
-python datasets/convert.py butterfly downloads data --accept-terms      # its terms are shown first
+ultrasam data convert butterfly downloads data                          # its terms are shown first
 ```
 
 Each gives `data/NAME/` with

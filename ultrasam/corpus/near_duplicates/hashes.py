@@ -159,7 +159,7 @@ def _stamps(name: str, pictures: Iterable[Picture]) -> list[str]:
         else:
             stamps.append(f'{state.st_size}:{state.st_mtime_ns}:{picture.file_name}')
     if faults:
-        raise DataFaultsError(name, faults, 'run datasets/tools/verify.py, then convert the data set again')
+        raise DataFaultsError(name, faults, 'run `ultrasam data verify`, then convert the data set again')
     return stamps
 
 

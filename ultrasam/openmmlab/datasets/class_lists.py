@@ -86,7 +86,7 @@ class ClassListDataset(ReplayedSamples, CustomDataset):
         except (OSError, UnicodeDecodeError) as error:
             raise AnnotationError(
                 f'{self.ann_file}: the list of images and classes cannot be read ({error}): the converters and '
-                'datasets/tools write such lists; set data_root and ann_file of the dataset to them'
+                '`ultrasam data split` writes such lists; set data_root and ann_file of the dataset to them'
             ) from error
         lines = [line.strip() for line in text.splitlines()]
         while lines and not lines[-1]:

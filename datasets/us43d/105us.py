@@ -1,5 +1,16 @@
 from ultrasam.cli.convert import run_description
-from ultrasam.corpus import Category, DatasetSpec, Download, Expected, ImageFiles, MaskFiles, Threshold
+from ultrasam.corpus import (
+    Category,
+    DatasetSpec,
+    Download,
+    Expected,
+    ImageFiles,
+    MaskFiles,
+    Threshold,
+    Values,
+)
+
+MASK = r'{_folder:105 US Masks|Masks}/{n:\d+} G man.png'
 
 SPEC = DatasetSpec(
     name='105US',
@@ -21,9 +32,10 @@ SPEC = DatasetSpec(
     # some copies call the folders Images and Masks
     frames=ImageFiles(r'{_folder:105 US Images|Images}/{n:\d+}.png'),
     # the published corpus keeps pixels of exactly 255 alone; soft borders belong half to the structure
-    annotations=(MaskFiles(r'{_folder:105 US Masks|Masks}/{n:\d+} G man.png', Threshold(128, 'tumor')),),
+    annotations=(MaskFiles(MASK, Threshold(128, 'tumor')),),
     empty='skip',
     expected=Expected(images=105),
+    published={'annotations': (MaskFiles(MASK, Values({255: 'tumor'})),), 'stray_share': 1.0},
     notes=(
         'The tumours are metastases in the liver, though some lists call the set breast. The title of the record '
         'says 100 images, the paper 105; that the record holds the images of this paper is inferred.',

@@ -43,7 +43,7 @@ SPEC = DatasetSpec(
     stray_share=0.02,
     leave_out={'AUS/**': 'simulated from CT, not ultrasound'},
     # the annotated real scans, all of the official test part, are in the published training data
-    published={'split': None},
+    published={'split': None, 'instances': Instances()},
     notes=(
         'Only real scans (RUS) are converted. All that are annotated are of the official test part, so the main '
         'file has no images; --published puts them there.',

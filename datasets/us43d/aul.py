@@ -1,6 +1,22 @@
 from ultrasam.cli.convert import run_description
 from ultrasam.corpus import Category, DatasetSpec, Download, Expected, ImageFiles, PolygonFiles
 
+OUTLINE = r'{pathology:Normal|Benign|Malignant}/segmentation/outline/{n:\d+}.json'
+OBJECTS = (
+    PolygonFiles(
+        r'{pathology:Normal|Benign|Malignant}/segmentation/liver/{n:\d+}.json',
+        'points',
+        'liver',
+        absent='empty',
+    ),
+    PolygonFiles(
+        r'{pathology:Normal|Benign|Malignant}/segmentation/mass/{n:\d+}.json',
+        'points',
+        'mass',
+        absent='empty',
+    ),
+)
+
 SPEC = DatasetSpec(
     name='AUL',
     title='Annotated Ultrasound Liver images',
@@ -21,25 +37,22 @@ SPEC = DatasetSpec(
     # numbers start again in each class
     frames=ImageFiles(r'{pathology:Normal|Benign|Malignant}/image/{n:\d+}.jpg'),
     # image 374 of Malignant has no liver; normal images have no mass
-    annotations=(
-        PolygonFiles(
-            r'{pathology:Normal|Benign|Malignant}/segmentation/liver/{n:\d+}.json',
-            'points',
-            'liver',
-            absent='empty',
-        ),
-        PolygonFiles(
-            r'{pathology:Normal|Benign|Malignant}/segmentation/mass/{n:\d+}.json',
-            'points',
-            'mass',
-            absent='empty',
-        ),
-    ),
+    annotations=OBJECTS,
     subject='{pathology}_{n}',
     label='{pathology}',
     classes=('Normal', 'Benign', 'Malignant'),
     leave_out={'segmentation/outline/*.json': 'the scanned area, no anatomy'},
     expected=Expected(images=735),
+    # with the scanned area
+    published={
+        'categories': (
+            Category('liver', 'liver'),
+            Category('mass', 'nodule'),
+            Category('outline', 'outline'),
+        ),
+        'annotations': (*OBJECTS, PolygonFiles(OUTLINE, 'points', 'outline', absent='empty')),
+        'leave_out': {},
+    },
     notes=(
         'The outlines of the scanned area are not converted: they are no anatomy, and those of images 229 and 306 '
         'of Malignant are outlines of the liver.',

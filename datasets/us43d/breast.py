@@ -1,6 +1,8 @@
 from ultrasam.cli.convert import run_description
 from ultrasam.corpus import Category, DatasetSpec, Download, Expected, ImageFiles, MaskFiles, Threshold
 
+TUMOUR, OTHER = r'case{case:\d+}_tumor{k:[^/]*}.png', r'case{case:\d+}_other{k:[^/]*}.png'
+
 SPEC = DatasetSpec(
     # the name of the archive, which the published corpus uses
     name='BrEaST-Lesions_USG-images_and_masks-Dec-15-2023',
@@ -24,8 +26,8 @@ SPEC = DatasetSpec(
     archives=('BrEaST-Lesions_USG-images_and_masks*.zip',),
     frames=ImageFiles(r'case{case:\d+}.png'),
     annotations=(
-        MaskFiles(r'case{case:\d+}_tumor{k:[^/]*}.png', Threshold(128, 'breast_nodule'), absent='empty'),
-        MaskFiles(r'case{case:\d+}_other{k:[^/]*}.png', Threshold(128, 'other_lesion'), absent='empty'),
+        MaskFiles(TUMOUR, Threshold(128, 'breast_nodule'), absent='empty'),
+        MaskFiles(OTHER, Threshold(128, 'other_lesion'), absent='empty'),
     ),
     # borders are smoothed
     stray_share=0.02,
@@ -34,6 +36,14 @@ SPEC = DatasetSpec(
     empty='skip',
     leave_out={'*.xlsx': 'clinical data'},
     expected=Expected(images=252, subjects=252),
+    # every gray is of the lesion there, and what else is marked is called a cyst
+    published={
+        'categories': (Category('breast_nodule', 'nodule'), Category('cyst', 'nodule')),
+        'annotations': (
+            MaskFiles(TUMOUR, Threshold(1, 'breast_nodule'), absent='empty'),
+            MaskFiles(OTHER, Threshold(1, 'cyst'), absent='empty'),
+        ),
+    },
     notes=(
         'The published corpus calls the second category cyst; the paper describes it as other abnormal areas.',
         'Borders of masks are smoothed: half of their gray belongs to the lesion, not all of it.',

@@ -1,5 +1,7 @@
 from ultrasam.cli.convert import run_description
-from ultrasam.corpus import Category, DatasetSpec, Download, ImageFiles, MaskFiles, Threshold
+from ultrasam.corpus import Category, DatasetSpec, Download, ImageFiles, MaskFiles, Threshold, Values
+
+MASK = r'Expert mask images/{scan}_slice_{n:\d+}.png'
 
 SPEC = DatasetSpec(
     name='Common Carotid Artery Ultrasound Images',
@@ -14,12 +16,12 @@ SPEC = DatasetSpec(
     categories=(Category('carotid_artery', 'vessel'),),
     archives=('Common Carotid Artery Ultrasound Images*.zip', 'd4xt63mgjm-1.zip'),
     frames=ImageFiles(r'US images/{scan}_slice_{n:\d+}.png'),
-    annotations=(
-        MaskFiles(r'Expert mask images/{scan}_slice_{n:\d+}.png', Threshold(128, 'carotid_artery')),
-    ),
+    annotations=(MaskFiles(MASK, Threshold(128, 'carotid_artery')),),
     # 11 people were scanned on both sides: a person has several scans, and which ones is not known
     subject='{scan}',
     empty='skip',
+    # the published corpus keeps pixels of exactly 255 alone
+    published={'annotations': (MaskFiles(MASK, Values({255: 'carotid_artery'})),), 'stray_share': 1.0},
     notes=(
         'Slices of a scan are alike, and a person has several scans, which the files do not tell: even a split by '
         'subject can put one person into both parts.',

@@ -1,5 +1,5 @@
 from ultrasam.cli.convert import run_description
-from ultrasam.corpus import Category, DatasetSpec, LabelVolumes, VolumeFiles
+from ultrasam.corpus import Category, DatasetSpec, LabelVolumes, Nonzero, VolumeFiles
 
 # a heart has no more chambers: a mask with more values is not a label map
 MOST_VALUES = 8
@@ -22,6 +22,8 @@ def each_value(values, groups, name):
     return [Structure('chamber', gray == value) for value in found], Counter()
 
 
+LABELS = r'{patient:\d{3}}_{action:r|v}_label.nii.gz'
+
 SPEC = DatasetSpec(
     name='EchoCP2',
     title='EchoCP: contrast transthoracic echocardiography for the diagnosis of patent foramen ovale',
@@ -33,7 +35,7 @@ SPEC = DatasetSpec(
     application='chambers of the heart, for the patent foramen ovale',
     categories=(Category('chamber', 'chamber'),),
     frames=VolumeFiles(r'{patient:\d{3}}_{action:r|v}_image.nii.gz'),
-    annotations=(LabelVolumes(r'{patient:\d{3}}_{action:r|v}_label.nii.gz', each_value),),
+    annotations=(LabelVolumes(LABELS, each_value),),
     # at rest and with the Valsalva manoeuvre
     subject='{patient}',
     empty='skip',
@@ -43,6 +45,8 @@ SPEC = DatasetSpec(
         r'*.z{_part:\d\d}': 'parts of the archive',
         '*.change2zip': 'parts of the archive',
     },
+    # chambers that touch are one there
+    published={'annotations': (LabelVolumes(LABELS, Nonzero('chamber')),)},
     notes=(
         'The download is a zip archive in several parts, the last one named EchoCP_dataset.change2zip: rename it to '
         '.zip, join the parts (zip -s 0) and unpack them before the conversion.',

@@ -20,6 +20,8 @@ SPEC = DatasetSpec(
     subject='{video}',
     split=Split('{part}', test=('TEST',), val=('VAL',), train=('TRAIN',)),
     series='{video}',
+    # the published corpus pools all parts
+    published={'split': None},
     notes=(
         'Only the two traced frames of a video are converted; a few videos have none.',
         'A video that VolumeTracings.csv names may be missing from Videos/; it is not in the result.',

@@ -31,6 +31,8 @@ SPEC = DatasetSpec(
         'VideoClips/*.webm': 'clips without masks',
         'vidtoImage.m': 'how frames were taken from clips',
     },
+    # the published corpus pools all parts
+    published={'split': None},
     notes=(
         'A subject is a clip of a phantom. Whether clips of the test part are also in the training part is not known.',
     ),

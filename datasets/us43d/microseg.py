@@ -50,6 +50,8 @@ SPEC = DatasetSpec(
         'test/{_reader:medical_student|master_student|clinician}_annotations/*.nii.gz': 'annotations of others',
     },
     expected=Expected(subjects=75),
+    # the published corpus pools all parts
+    published={'split': None},
     notes=(
         'MUP is the same release with another turn and with empty slices; both give a patient the same subject. '
         'Train on one of them, and keep the test part of each out of the training part of the other.',

@@ -48,6 +48,8 @@ SPEC = DatasetSpec(
         '{_part:train|val}_cls.txt': 'the same lists with types',
     },
     expected=Expected(images=170),
+    # the published corpus pools all parts
+    published={'split': None},
     notes=(
         'Single frames of contrast-enhanced ultrasound, no volumes; some may show two panels side by side.',
         'Patients are not named; only the official parts are believed to share none.',

@@ -34,6 +34,8 @@ SPEC = DatasetSpec(
         'Test-General-1-BreastTumourImages/*': 'test images for the labels without classes',
         '*esult*/**': 'masks that models predicted',
     },
+    # the published corpus pools all parts
+    published={'split': None},
     notes=(
         'That 127 is benign and 255 malignant is how others read the labels; the release does not say so.',
         'Patients are not named.',

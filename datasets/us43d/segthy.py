@@ -1,6 +1,8 @@
 from ultrasam.cli.convert import run_description
 from ultrasam.corpus import Category, DatasetSpec, Download, LabelVolumes, Values, VolumeFiles
 
+LABELS = r'ground_truth_data/US_thyroid_label/{volunteer:\d{3}}_{scan}.nii'
+
 SPEC = DatasetSpec(
     name='segthy-dataset',
     title='SegThy: thyroid and neck segmentation in tracked freehand ultrasound',
@@ -23,7 +25,7 @@ SPEC = DatasetSpec(
     # one value for the vessel of each side of the body
     annotations=(
         LabelVolumes(
-            r'ground_truth_data/US_thyroid_label/{volunteer:\d{3}}_{scan}.nii',
+            LABELS,
             Values({1: 'thyroid', 2: 'carotid', 4: 'carotid', 3: 'jugular', 5: 'jugular'}),
         ),
     ),
@@ -32,6 +34,12 @@ SPEC = DatasetSpec(
     empty='skip',
     turn='half',
     leave_out={r'US_volunteer_dataset/{_other:(?!ground_truth_data/).+}.nii': 'volumes without labels'},
+    # labels 4 and 5 are lost in the published corpus
+    published={
+        'annotations': (
+            LabelVolumes(LABELS, Values({1: 'thyroid', 2: 'carotid', 3: 'jugular'}, background=(0, 4, 5))),
+        )
+    },
     notes=(
         'The source is the archive, or a folder that holds ground_truth_data.',
         'Labels lie in a folder named after the thyroid, but are used elsewhere for the vessels, too: which side '

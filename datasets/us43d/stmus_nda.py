@@ -46,6 +46,7 @@ SPEC = DatasetSpec(
         '*.m': 'code of the authors',
         'readme.txt': 'documentation',
     },
+    published={'instances': Instances()},
     notes=(
         'How file names tell the patient is not documented (3,917 images of 1,283). A subject is what comes up to the '
         'first number of a name, whichever the muscle: look at the names before you rely on it.',

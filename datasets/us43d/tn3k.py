@@ -57,6 +57,8 @@ SPEC = DatasetSpec(
         'DDTI dataset/**': 'another data set of the archive',
     },
     expected=Expected(images=3493, test_images=614),
+    # the published corpus pools all parts
+    published={'split': None, 'expected': Expected(images=3493)},
     notes=(
         'The published corpus mixes the official test images into training; here they are a file of their own.',
         'The validation part is the first of five folds.',

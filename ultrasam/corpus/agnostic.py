@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ultrasam.coco.files import publish_coco, read_coco
 from ultrasam.corpus.layout import Corpus, DatasetFolder, Track, check_part, open_corpus, untracked
 from ultrasam.errors import InputError, OutputError
 
 OBJECT = {'id': 1, 'name': 'object', 'supercategory': 'none'}
+
+
+def class_agnostic_view(coco: dict[str, Any]) -> dict[str, Any]:
+    """Return a copy of the content of a COCO file whose only category is ``object``, and so each annotation's."""
+    annotations = [{**annotation, 'category_id': OBJECT['id']} for annotation in coco['annotations']]
+    return {**coco, 'categories': [dict(OBJECT)], 'annotations': annotations}
 
 
 @dataclass(frozen=True)

@@ -171,10 +171,11 @@ def draw_sample(job: tuple[Path, Item]) -> tuple[np.ndarray, str]:
     """Return a tile of the first frame of an item that has a mask, or else of its first frame, and what it shows."""
     description, item = job
     spec = load_spec(description)
-    frames = [one for one in islice(read_frames(spec, item), _MOST_FRAMES) if isinstance(one, FinishedFrame)]
+    read = list(islice(read_frames(spec, item), _MOST_FRAMES))
+    frames = [one for one in read if isinstance(one, FinishedFrame)]
     if not frames:
         blank = np.zeros((_TILE - GAP, _TILE - GAP, 3), np.uint8)
-        line = f'{item.key}: no frame of it would be taken'
+        line = f'{item.key}: not taken, {read[0] if read else "it has no frame that is annotated"}'
         return write_caption(blank, line), line
     frame = next((one for one in frames if one.instances), frames[0])
     counts = Counter(one.category for one in frame.instances)

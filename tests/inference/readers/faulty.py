@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from ultrasam.io.readers.opening import kind_of
 from ultrasam.io.readers.opening import open_frames as open_sound_frames
 from ultrasam.io.readers.source import FrameSource
 from ultrasam.structures.frames import Frame
@@ -68,5 +69,6 @@ def open_frames(path: Path, **options: Any) -> FrameSource:
 
 def open_without_itk(path: Path, **options: Any) -> FrameSource:
     """Open files as usual where SimpleITK is not installed; it is called in a process of its own."""
-    sys.modules['SimpleITK'] = None  # type: ignore[assignment]
+    if kind_of(path) != 'image':
+        sys.modules['SimpleITK'] = None  # type: ignore[assignment]
     return open_sound_frames(path, **options)
